@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What the driver room does with a driver queue, and the allocator of buffer memory. */
+#pragma once
+
+#include "memory/vhost-memory-private.h"
+#include "ring/vhost-driver-queue.h"
+
+/* Buffer memory of a driver: a range of one region, in pages of 4 KiB, first fit with a roving start.
+ * Shared by the queues of a driver, on one thread. Reference counted: buffers outlive queues. */
+typedef struct _VhostArena VhostArena;
+
+VhostArena *vhost_arena_new (VhostMemory *memory, guint64 guest_address, guint64 size);
+VhostArena *vhost_arena_ref (VhostArena *arena);
+void vhost_arena_unref (VhostArena *arena);
+guint8 *
+vhost_arena_alloc (VhostArena *arena, gsize size, guint64 *guest_address); /* NULL: no room */
+void vhost_arena_free (VhostArena *arena, guint64 guest_address, gsize size);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (VhostArena, vhost_arena_unref)
+
+/* Bytes that a queue of @size needs for its rings and indirect tables; a multiple of 4096. */
+gsize vhost_driver_queue_get_ring_bytes (guint size);
+
+/* The ring addresses, guest physical, for SET_VRING_ADDR. */
+typedef struct {
+  guint64 desc;
+  guint64 avail;
+  guint64 used;
+} VhostDriverRing;
+
+/* Lays out a ring at @guest_address (zeroed, get_ring_bytes() long, inside the arena's memory). */
+VhostDriverQueue *
+vhost_driver_queue_new (guint index, guint size, gboolean event_idx, gboolean indirect,
+                        VhostArena *arena, guint8 *ring, guint64 guest_address, GError **error);
+void vhost_driver_queue_get_ring (VhostDriverQueue *queue, VhostDriverRing *ring);
+int vhost_driver_queue_peek_kick_fd (VhostDriverQueue *queue);
+
+/* The device is gone: waiting and adding fail from now on. */
+void vhost_driver_queue_shut_down (VhostDriverQueue *queue, const GError *reason);

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What the endpoint above does with a queue. Everything on the queue's thread. */
+#pragma once
+
+#include "core/vhost-reactor-private.h"
+#include "memory/vhost-memory-private.h"
+#include "ring/vhost-queue.h"
+
+typedef enum {
+  VHOST_QUEUE_EVENT_KICK,   /* there are buffers, and no kick function is set */
+  VHOST_QUEUE_EVENT_BROKEN, /* vhost_queue_dup_error() says why; the err descriptor was signalled */
+  VHOST_QUEUE_EVENT_DRAINED, /* after vhost_queue_stop(): nothing is in flight any more */
+} VhostQueueEvent;
+
+typedef void (*VhostQueueObserver) (VhostQueue *queue, VhostQueueEvent event, gpointer data);
+
+/* Where a ring lies and how it is laid out. Addresses are of @kind. */
+typedef struct {
+  guint size;
+  VhostAddressKind kind;
+  guint64 desc;
+  guint64 avail;
+  guint64 used;
+  guint16 base; /* next available entry to fetch */
+  gboolean event_idx;
+  gboolean indirect;
+} VhostQueueSetup;
+
+VhostQueue *vhost_queue_new (guint index, VhostQueueObserver observer, gpointer data);
+
+/* Does @setup name a valid ring inside @memory? Full length of each part, alignment 16/2/4, size a power
+ * of two up to 32768. */
+gboolean
+vhost_queue_check_setup (const VhostQueueSetup *setup, const VhostMemory *memory, GError **error);
+
+/* Starts fetching from the ring; looks at it once without a kick as soon as it is also enabled. The queue
+ * holds a reference on @memory and @reactor until it has stopped and its last chain is gone. */
+gboolean vhost_queue_start (VhostQueue *queue, const VhostQueueSetup *setup, VhostMemory *memory,
+                            VhostReactor *reactor, GError **error);
+
+void vhost_queue_set_enabled (VhostQueue *queue, gboolean enabled);
+
+/* Translates the ring again in @memory. Chains in flight keep the table they were popped under. When the
+ * ring is not inside @memory the queue pauses (VIRTIO allows a region to be removed and added again) until
+ * a table comes that holds it. TRUE when it can run. */
+gboolean vhost_queue_set_memory (VhostQueue *queue, VhostMemory *memory);
+
+/* Stops fetching at once. Chains in flight may still be pushed; VHOST_QUEUE_EVENT_DRAINED follows (or came
+ * from within this call) when none is left. Returns TRUE when it is drained already. */
+gboolean vhost_queue_stop (VhostQueue *queue);
+
+/* Ends a stop: rewinds over chains still in flight where they are the last ones fetched, makes all handles
+ * dead, lets memory go. Returns how many chains could not be rewound. */
+guint vhost_queue_finish_stop (VhostQueue *queue);
+
+/* Index of the next available entry to fetch: GET_VRING_BASE. */
+guint16 vhost_queue_get_base (VhostQueue *queue);
+
+/* Descriptors; each call takes @fd (-1: none) and closes the one before. Kick may be exchanged while the
+ * queue runs. A new call descriptor is signalled once: no notification is lost over the exchange. */
+void vhost_queue_take_kick_fd (VhostQueue *queue, int fd);
+void vhost_queue_take_call_fd (VhostQueue *queue, int fd);
+void vhost_queue_take_err_fd (VhostQueue *queue, int fd);
+
+/* Without a kick descriptor: somebody else (an in-band kick) says that there may be buffers. */
+void vhost_queue_kick (VhostQueue *queue);
