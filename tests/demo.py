@@ -98,8 +98,8 @@ def make_image(directory, mebibytes):
 @contextlib.contextmanager
 def serve(directory, image, socket):
     """The back-end, from listening to a clean end."""
-    backend = Child([sys.executable, find_example("blk_backend.py"), "--socket-path", socket, image],
-                    directory / "backend.log")
+    command = [sys.executable, find_example("blk_backend.py"), "--socket-path", socket, image]
+    backend = Child(command, directory / "backend.log")
     try:
         with step(f"blk_backend.py, process {backend.pid}, listens"):
             wait_for_socket(socket, 10, backend)

@@ -28,6 +28,12 @@ typedef struct {
 
 VhostQueue *vhost_queue_new (guint index, VhostQueueObserver observer, gpointer data);
 
+/* The observer is going: it is never called again. */
+void vhost_queue_detach (VhostQueue *queue);
+
+/* Broken by the driver since it was started. */
+gboolean vhost_queue_is_broken (VhostQueue *queue);
+
 /* Does @setup name a valid ring inside @memory? Full length of each part, alignment 16/2/4, size a power
  * of two up to 32768. */
 gboolean

@@ -46,7 +46,7 @@ vhost_ring_error_to_string (const VhostRingError *error)
 {
   const char *text = vhost_ring_fault_get_text (error->fault);
 
-  if (error->fault == VHOST_RING_FAULT_ADDRESS)
+  if (error->fault == VHOST_RING_FAULT_ADDRESS || error->fault == VHOST_RING_FAULT_MEMORY)
     return g_strdup_printf ("%s (0x%" G_GINT64_MODIFIER "x)", text, error->value);
   return g_strdup_printf ("%s (%" G_GUINT64_FORMAT ")", text, error->value);
 }

@@ -10,9 +10,10 @@ typedef struct {
   guint32 length;
 } VhostDriverPiece;
 
+/* What the driver remembers of a descriptor; the table itself can be written by the device. */
 typedef struct {
-  guint16 next_free;
-  guint16 n_descs;       /* 0: not outstanding */
+  guint16 next;          /* free descriptor, or descriptor of the same chain */
+  guint16 n_descs;       /* of the chain that begins here; 0: none is outstanding */
   guint32 writable_size; /* what used.len is clamped to */
   gpointer cookie;
 } VhostDriverShadow;
@@ -21,7 +22,7 @@ typedef struct {
   VhostRingDesc *desc;
   VhostRingAvail *avail;
   VhostRingUsed *used;
-  VhostRingDesc *indirect; /* size * indirect_max entries, or NULL: no indirect descriptors */
+  VhostRingDesc *indirect; /* indirect_max entries for each head; NULL: no indirect descriptors */
   guint64 indirect_address;
   guint16 indirect_max;
 

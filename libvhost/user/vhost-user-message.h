@@ -13,7 +13,7 @@ VHOST_AVAILABLE_IN_1_0
 G_DECLARE_FINAL_TYPE (VhostUserMessage, vhost_user_message, VHOST_USER, MESSAGE, GObject)
 
 VHOST_AVAILABLE_IN_1_0
-VhostUserMessage *vhost_user_message_new (VhostUserRole role, guint request, VhostUserFlags flags);
+VhostUserMessage *vhost_user_message_new (VhostUserRole role, guint request, guint flags);
 
 VHOST_AVAILABLE_IN_1_0
 VhostUserMessage *vhost_user_message_decode (VhostUserRole role, const guint8 *data, gsize length,
@@ -37,10 +37,10 @@ VHOST_AVAILABLE_IN_1_0
 VhostUserRole vhost_user_message_get_role (VhostUserMessage *message);
 
 VHOST_AVAILABLE_IN_1_0
-VhostUserFlags vhost_user_message_get_flags (VhostUserMessage *message);
+guint vhost_user_message_get_flags (VhostUserMessage *message);
 
 VHOST_AVAILABLE_IN_1_0
-void vhost_user_message_set_flags (VhostUserMessage *message, VhostUserFlags flags);
+void vhost_user_message_set_flags (VhostUserMessage *message, guint flags);
 
 VHOST_AVAILABLE_IN_1_0
 guint8 *vhost_user_message_get_payload (VhostUserMessage *message, gsize *length);
@@ -60,10 +60,10 @@ gboolean vhost_user_message_set_field (VhostUserMessage *message, const char *na
                                        GError **error);
 
 VHOST_AVAILABLE_IN_1_0
-GUnixFDList *vhost_user_message_get_fds (VhostUserMessage *message);
+GUnixFDList *vhost_user_message_get_fds (VhostUserMessage *message, GError **error);
 
 VHOST_AVAILABLE_IN_1_0
-void vhost_user_message_set_fds (VhostUserMessage *message, GUnixFDList *fds);
+gboolean vhost_user_message_set_fds (VhostUserMessage *message, GUnixFDList *fds, GError **error);
 
 VHOST_AVAILABLE_IN_1_0
 char *vhost_user_message_to_string (VhostUserMessage *message);

@@ -142,6 +142,9 @@ typedef struct {
   VhostFdSet fds;
 } VhostUserFrame;
 
+/* Moves what @from holds into @to, which must be empty or new; @from is empty then. */
+void vhost_user_frame_move (VhostUserFrame *to, VhostUserFrame *from);
+
 /* Makes @frame a request (flags 1) or, with VHOST_USER_FLAGS_REPLY in @flags, an answer; payload zeroed up
  * to @size, no descriptors. The frame must be empty or new. */
 void vhost_user_frame_init (VhostUserFrame *frame, guint32 request, guint32 flags, guint32 size);

@@ -148,7 +148,7 @@ def try_download(directory):
     found = sorted({match.group(1) for match in map(PACKAGE.match, names.splitlines()) if match},
                    key=lambda version: sort_version(Path(version)))
     if not found:
-        raise GuestError("no guest kernel: apt knows no linux-image-6.12.*+deb12-cloud-amd64-unsigned")
+        raise GuestError("no guest kernel: apt knows no linux-image-6.12.*+deb12-cloud-amd64")
     run_tool("apt", "apt-get", "-q", "download", f"linux-image-{found[-1]}-unsigned", cwd=directory)
     return found[-1], glob.glob(f"{directory}/*.deb")[0]
 

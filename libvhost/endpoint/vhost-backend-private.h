@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What a transport does with the device it carries. Each call checks everything before it changes anything;
+ * the error says what was wrong, the transport adds the name of its request. Control thread. */
+#pragma once
+
+#include <gio/gio.h>
+#include "core/vhost-features-private.h"
+#include "endpoint/vhost-backend.h"
+#include "ring/vhost-queue-private.h"
+
+#define VHOST_BACKEND_MAX_QUEUES 256
+#define VHOST_BACKEND_MAX_CONFIG 256
+
+/* One queue, with what was said about it and is not in force before it starts. */
+typedef struct {
+  VhostQueue *queue;
+  VhostQueueSetup setup;
+  guint flags; /* bit 0: log used-ring writes */
+  guint64 log;
+  gboolean has_num;
+  gboolean has_addr;
+  gboolean start_wanted; /* kicked, but number, addresses or memory were missing */
+  gboolean stopping;
+} VhostVring;
+
+typedef struct {
+  VhostDeviceId device_id;
+  guint n_queues;
+  guint64 features; /* what the device offers, transport bits aside */
+  guint64 acked;
+  gboolean features_refused; /* the last SET_FEATURES failed: FEATURES_OK does not stick */
+  guint status;
+  VhostMemory *memory;
+  VhostVring *vrings;
+  VhostReactor *reactor; /* of the context the session runs in; NULL without one */
+  guint8 config[VHOST_BACKEND_MAX_CONFIG];
+  guint8 config_writable[VHOST_BACKEND_MAX_CONFIG];
+  gsize config_size;
+  gboolean config_announced; /* while suspended: said when a queue starts */
+} VhostBackendPrivate;
+
+VhostBackendPrivate *vhost_backend_get_private (VhostBackend *backend);
+
+/* A session begins and ends. Ending stops all queues at once, whatever is in flight, and forgets everything
+ * the other side said. */
+void vhost_backend_begin_session (VhostBackend *backend, VhostReactor *reactor);
+void vhost_backend_end_session (VhostBackend *backend);
+
+/* @offered: features and what the transport adds. */
+gboolean vhost_backend_accept_features (VhostBackend *backend, guint64 offered, guint64 acked,
+                                        GError **error);
+void vhost_backend_take_memory (VhostBackend *backend, VhostMemory *memory);
+void vhost_backend_set_status (VhostBackend *backend, guint status);
+guint vhost_backend_get_status (VhostBackend *backend);
+
+/* All queues stopped and disabled, device state as at the start; the session stays. */
+void vhost_backend_reset (VhostBackend *backend);
+
+VhostVring *vhost_backend_find_vring (VhostBackend *backend, guint64 index, GError **error);
+gboolean vhost_backend_any_started (VhostBackend *backend);
+gboolean vhost_vring_set_num (VhostVring *vring, guint num, GError **error);
+gboolean
+vhost_vring_set_addr (VhostBackend *backend, VhostVring *vring, const VhostQueueSetup *addr,
+                      guint flags, guint64 log, GError **error);
+gboolean vhost_vring_set_base (VhostVring *vring, guint32 base, GError **error);
+
+/* The ring is started now, or as soon as the rest of its setup has arrived. Takes @kick_fd (-1: none), also
+ * when it fails. */
+gboolean vhost_vring_start (VhostBackend *backend, VhostVring *vring, int kick_fd, GError **error);
+/* Tries again a start that waited; what is wrong with the ring is reported as a failure of the device. */
+void vhost_vring_start_pending (VhostBackend *backend, VhostVring *vring);
+void vhost_vring_set_enabled (VhostVring *vring, gboolean enabled);
+
+/* TRUE: stopped, finish now. FALSE: buffers are in flight, the class's queue_drained() will be called. */
+gboolean vhost_vring_stop (VhostBackend *backend, VhostVring *vring);
+/* Returns where the queue goes on. */
+guint16 vhost_vring_finish_stop (VhostBackend *backend, VhostVring *vring);
+
+gboolean vhost_backend_read_config (VhostBackend *backend, guint offset, guint size, guint8 *data,
+                                    GError **error);
+gboolean vhost_backend_write_config (VhostBackend *backend, guint offset, guint size,
+                                     const guint8 *data, gboolean migration, GError **error);
+
+/* Tells the application that the device cannot go on. */
+void vhost_backend_report_failure (VhostBackend *backend, const GError *error);
+
+/* Within this room: the signals, emitted from the files beside vhost-backend.c. */
+void vhost_backend_emit_config (VhostBackend *backend, gboolean written, guint offset, guint size);
+void vhost_backend_emit_queue (VhostBackend *backend, VhostQueue *queue, gboolean started);

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#pragma once
+
+#include <libvhost/core/vhost-features.h>
+#include <libvhost/memory/vhost-memory.h>
+#include <libvhost/ring/vhost-queue.h>
+
+G_BEGIN_DECLS
+
+#define VHOST_TYPE_BACKEND (vhost_backend_get_type ())
+
+VHOST_AVAILABLE_IN_1_0
+G_DECLARE_DERIVABLE_TYPE (VhostBackend, vhost_backend, VHOST, BACKEND, GObject)
+
+/**
+ * VhostBackendClass:
+ * @parent_class: the parent class
+ * @config_changed: tells the other side that the configuration space changed
+ * @queue_drained: a queue that is being stopped has nothing in flight any more
+ * @reserved: room for later versions
+ *
+ * What a transport implements.
+ *
+ * Since: 1.0
+ */
+struct _VhostBackendClass {
+  GObjectClass parent_class;
+
+  void (*config_changed) (VhostBackend *backend);
+  void (*queue_drained) (VhostBackend *backend, VhostQueue *queue);
+
+  gpointer reserved[14];
+};
+
+VHOST_AVAILABLE_IN_1_0
+VhostDeviceId vhost_backend_get_device_id (VhostBackend *backend);
+
+VHOST_AVAILABLE_IN_1_0
+guint vhost_backend_get_n_queues (VhostBackend *backend);
+
+VHOST_AVAILABLE_IN_1_0
+VhostQueue *vhost_backend_get_queue (VhostBackend *backend, guint index);
+
+VHOST_AVAILABLE_IN_1_0
+void vhost_backend_add_feature (VhostBackend *backend, guint bit);
+
+VHOST_AVAILABLE_IN_1_0
+void vhost_backend_remove_feature (VhostBackend *backend, guint bit);
+
+VHOST_AVAILABLE_IN_1_0
+gboolean vhost_backend_has_feature (VhostBackend *backend, guint bit);
+
+VHOST_AVAILABLE_IN_1_0
+VhostMemory *vhost_backend_get_memory (VhostBackend *backend);
+
+VHOST_AVAILABLE_IN_1_0
+void vhost_backend_set_config (VhostBackend *backend, const guint8 *data, gsize length);
+
+VHOST_AVAILABLE_IN_1_0
+guint8 *vhost_backend_get_config (VhostBackend *backend, gsize *length);
+
+VHOST_AVAILABLE_IN_1_0
+void vhost_backend_set_config_writable (VhostBackend *backend, gsize offset, gsize size);
+
+VHOST_AVAILABLE_IN_1_0
+void vhost_backend_announce_config (VhostBackend *backend);
+
+G_END_DECLS

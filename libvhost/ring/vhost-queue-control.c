@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Starting and stopping a queue, and the memory that it lives in. A table is held as long as a chain that was
+ * popped under it is in flight; when a new one does not hold the ring, the queue pauses and keeps completions
+ * back until one does.
+ *
+ * On the queue's thread. (vhost-user, “Ring states” and “Suspending a device”; VIRTIO 1.4, section 2.7) */
+
+#include "ring/vhost-queue-state-private.h"
+
+#include "core/vhost-error-private.h"
+
+typedef struct {
+  gpointer desc;
+  gpointer avail;
+  gpointer used;
+} RingParts;
+
+/* --- Where the ring is --------------------------------------------------------------------- */
+
+static gboolean
+locate_part (const VhostQueueSetup *setup, const VhostMemory *memory, const char *name,
+             guint64 address, gsize size, gsize alignment, gpointer *host, GError **error)
+{
+  if (address % alignment != 0)
+    return vhost_set_error (error, VHOST_ERROR_INVALID_VALUE,
+                            "%s at 0x%" G_GINT64_MODIFIER "x is not aligned to %" G_GSIZE_FORMAT
+                            " bytes",
+                            name, address, alignment);
+  *host = vhost_memory_find_range (memory, setup->kind, address, size);
+  if (*host == NULL)
+    return vhost_set_error (error, VHOST_ERROR_BAD_ADDRESS,
+                            "%s at 0x%" G_GINT64_MODIFIER "x, %" G_GSIZE_FORMAT
+                            " bytes, is not inside one memory region",
+                            name, address, size);
+  if ((gsize) *host % alignment != 0)
+    return vhost_set_error (error, VHOST_ERROR_BAD_ADDRESS,
+                            "%s at 0x%" G_GINT64_MODIFIER "x is in a region that is not aligned",
+                            name, address);
+  return TRUE;
+}
+
+static gboolean
+locate_parts (const VhostQueueSetup *setup, const VhostMemory *memory, RingParts *parts,
+              GError **error)
+{
+  guint size = setup->size;
+
+  if (size == 0 || size > VHOST_RING_MAX_SIZE || (size & (size - 1)) != 0)
+    return vhost_set_error (error, VHOST_ERROR_INVALID_VALUE,
+                            "queue size %u is not a power of two up to %u", size,
+                            VHOST_RING_MAX_SIZE);
+  return locate_part (setup, memory, "descriptor table", setup->desc, VHOST_RING_DESC_BYTES (size),
+                      16, &parts->desc, error) &&
+         locate_part (setup, memory, "available ring", setup->avail, VHOST_RING_AVAIL_BYTES (size),
+                      2, &parts->avail, error) &&
+         locate_part (setup, memory, "used ring", setup->used, VHOST_RING_USED_BYTES (size), 4,
+                      &parts->used, error);
+}
+
+gboolean
+vhost_queue_check_setup (const VhostQueueSetup *setup, const VhostMemory *memory, GError **error)
+{
+  RingParts parts;
+
+  return locate_parts (setup, memory, &parts, error);
+}
+
+/* --- Pins ---------------------------------------------------------------------------------- */
+
+static VhostQueuePin *
+pin_new (VhostMemory *memory)
+{
+  VhostQueuePin *pin = g_new0 (VhostQueuePin, 1);
+
+  pin->memory = vhost_memory_ref (memory);
+  return pin;
+}
+
+static void
+free_unused_pin (VhostQueue *self, VhostQueuePin *pin)
+{
+  if (pin == NULL || pin == self->pin || pin->count > 0)
+    return;
+  vhost_memory_unref (pin->memory);
+  g_free (pin);
+}
+
+void
+vhost_queue_unpin (VhostQueue *self, VhostSlot *slot)
+{
+  VhostQueuePin *pin = g_steal_pointer (&slot->pin);
+
+  if (pin != NULL && --pin->count == 0)
+    free_unused_pin (self, pin);
+}
+
+static void
+unpin_all (VhostQueue *self)
+{
+  for (guint i = 0; self->ring.n_in_flight > 0 && i < self->ring.size; i++) {
+    if (self->ring.slots[i].busy)
+      vhost_queue_unpin (self, &self->ring.slots[i]);
+  }
+}
+
+/* --- Start --------------------------------------------------------------------------------- */
+
+static void
+release_ring (VhostQueue *self)
+{
+  VhostQueuePin *pin = self->pin;
+
+  vhost_queue_clear_watch (self);
+  unpin_all (self);
+  self->base = self->ring.last_avail;
+  self->generation = self->ring.generation;
+  vhost_split_device_clear (&self->ring);
+  self->pin = NULL;
+  free_unused_pin (self, pin);
+  g_array_set_size (self->held, 0);
+  g_clear_pointer (&self->reactor, vhost_reactor_unref);
+  self->started = FALSE;
+  self->draining = FALSE;
+  self->paused = FALSE;
+}
+
+gboolean
+vhost_queue_start (VhostQueue *self, const VhostQueueSetup *setup, VhostMemory *memory,
+                   VhostReactor *reactor, GError **error)
+{
+  RingParts parts;
+
+  if (vhost_queue_has_ring (self))
+    return vhost_set_error (error, VHOST_ERROR_BAD_STATE, "queue %u: has not been stopped",
+                            self->index);
+  if (!locate_parts (setup, memory, &parts, error)) {
+    g_prefix_error (error, "queue %u: ", self->index);
+    return FALSE;
+  }
+
+  vhost_split_device_init (&self->ring, setup->size, setup->event_idx, setup->indirect);
+  self->ring.generation = self->generation;
+  vhost_split_device_set_memory (&self->ring, memory, parts.desc, parts.avail, parts.used);
+  vhost_split_device_start (&self->ring, setup->base);
+  self->setup = *setup;
+  self->pin = pin_new (memory);
+  self->reactor = vhost_reactor_ref (reactor);
+  self->sigbus_seen = 0;
+  self->started = TRUE;
+  g_clear_error (&self->error);
+  if (!vhost_queue_update_watch (self, error)) {
+    g_prefix_error (error, "queue %u: ", self->index);
+    release_ring (self);
+    return FALSE;
+  }
+  g_object_notify (G_OBJECT (self), "size");
+  g_object_notify (G_OBJECT (self), "started");
+  return TRUE;
+}
+
+void
+vhost_queue_set_enabled (VhostQueue *self, gboolean enabled)
+{
+  enabled = !!enabled;
+  if (self->enabled == enabled)
+    return;
+  self->enabled = enabled;
+  if (self->started)
+    vhost_queue_rewatch (self);
+  g_object_notify (G_OBJECT (self), "enabled");
+}
+
+/* --- Memory -------------------------------------------------------------------------------- */
+
+static void
+push_held (VhostQueue *self)
+{
+  guint n = self->held->len;
+
+  for (guint i = 0; i < n; i++) {
+    const VhostQueueHeld *held = &g_array_index (self->held, VhostQueueHeld, i);
+    VhostSlot *slot = &self->ring.slots[held->head];
+
+    vhost_split_device_push (&self->ring, &slot, &held->length, 1);
+  }
+  g_array_set_size (self->held, 0);
+  if (n > 0)
+    vhost_queue_notify (self);
+}
+
+gboolean
+vhost_queue_set_memory (VhostQueue *self, VhostMemory *memory)
+{
+  RingParts parts = { NULL, NULL, NULL };
+  VhostQueuePin *old = self->pin;
+
+  if (!vhost_queue_has_ring (self))
+    return TRUE;
+  self->pin = pin_new (memory);
+  free_unused_pin (self, old);
+  self->sigbus_seen = 0;
+  self->paused = !locate_parts (&self->setup, memory, &parts, NULL);
+  if (self->paused)
+    parts = (RingParts){ NULL, NULL, NULL };
+  vhost_split_device_set_memory (&self->ring, memory, parts.desc, parts.avail, parts.used);
+  if (!self->paused)
+    push_held (self);
+  vhost_queue_rewatch (self);
+  return !self->paused;
+}
+
+/* --- Stop ---------------------------------------------------------------------------------- */
+
+void
+vhost_queue_complete_stop_when_drained (VhostQueue *self)
+{
+  if (!self->draining || vhost_queue_get_n_in_flight (self) > 0)
+    return;
+  self->draining = FALSE;
+  if (self->observer != NULL)
+    self->observer (self, VHOST_QUEUE_EVENT_DRAINED, self->observer_data);
+}
+
+gboolean
+vhost_queue_stop (VhostQueue *self)
+{
+  g_autoptr (VhostQueue) keep = g_object_ref (self);
+
+  if (self->started) {
+    self->started = FALSE;
+    self->draining = TRUE;
+    vhost_queue_clear_watch (self);
+    g_object_notify (G_OBJECT (self), "started");
+    vhost_queue_complete_stop_when_drained (self);
+  }
+  return vhost_queue_get_n_in_flight (self) == 0;
+}
+
+guint
+vhost_queue_finish_stop (VhostQueue *self)
+{
+  gboolean was_started = self->started;
+  guint n_lost;
+
+  if (!vhost_queue_has_ring (self))
+    return 0;
+  unpin_all (self);
+  n_lost = vhost_split_device_rewind (&self->ring);
+  release_ring (self);
+  if (was_started)
+    g_object_notify (G_OBJECT (self), "started");
+  return n_lost;
+}
+
+guint16
+vhost_queue_get_base (VhostQueue *self)
+{
+  return vhost_queue_has_ring (self) ? self->ring.last_avail : self->base;
+}

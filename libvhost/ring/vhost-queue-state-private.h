@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The inside of a queue, shared by vhost-queue.c (what others call), vhost-queue-control.c (start, stop, memory)
+ * and vhost-queue-dispatch.c (kicks, waking up, breaking). */
+#pragma once
+
+#include "ring/vhost-chain-private.h"
+#include "ring/vhost-split-device-private.h"
+
+/* A memory table and how many chains that were popped under it are in flight. */
+typedef struct {
+  VhostMemory *memory;
+  guint count;
+} VhostQueuePin;
+
+/* Counted, because a handler may replace itself. */
+typedef struct {
+  VhostQueueKickFunc func;
+  gpointer data;
+  GDestroyNotify destroy;
+} VhostQueueKick;
+
+/* A completion that waits for a memory table that holds the ring. */
+typedef struct {
+  guint16 head;
+  guint32 length;
+} VhostQueueHeld;
+
+struct _VhostQueue {
+  GObject parent_instance;
+
+  guint index;
+  VhostQueueObserver observer;
+  gpointer observer_data;
+  VhostQueueKick *kick; /* g_rc_box */
+
+  int kick_fd;
+  int call_fd;
+  int err_fd;
+  gboolean enabled;
+
+  /* From start to finish_stop. */
+  VhostSplitDevice ring;
+  VhostQueueSetup setup;
+  VhostQueuePin *pin; /* NULL when neither started nor stopping */
+  VhostReactor *reactor;
+  VhostWatch *watch;
+  VhostTask look_task;
+  gboolean started;
+  gboolean draining; /* stopped, and the observer waits for the last chain */
+  gboolean paused; /* the ring is not inside memory at present */
+  GArray *held;    /* of VhostQueueHeld, while paused */
+  guint sigbus_seen;
+  GError *error; /* broken, until the next start */
+
+  gboolean dispatching;
+  guint budget; /* chains that the running handler may still pop */
+
+  guint16 base;       /* when there is no ring */
+  guint32 generation; /* of handles, over restarts */
+  guint64 n_kicks;
+  guint64 n_chains;
+  guint64 n_notifications;
+};
+
+/* Started, enabled, not broken and the ring is there. */
+static inline gboolean
+vhost_queue_is_running (VhostQueue *queue)
+{
+  return queue->started && queue->enabled && !queue->paused && queue->error == NULL;
+}
+
+/* Is there anything to complete or to rewind? */
+static inline gboolean
+vhost_queue_has_ring (VhostQueue *queue)
+{
+  return queue->pin != NULL;
+}
+
+/* The batch calls, without handles. At most @max chains; a stopped or broken queue gives none. */
+guint vhost_queue_pop_slots (VhostQueue *queue, VhostSlot **slots, guint max);
+
+/* Completes slots with what was written into each, already clamped. The last of a stopping queue may end
+ * it from within: the slots are gone when this returns. */
+void vhost_queue_push_slots (VhostQueue *queue, VhostSlot **slots, const guint32 *lengths, guint n);
+
+/* vhost-queue-control.c */
+void vhost_queue_complete_stop_when_drained (VhostQueue *queue);
+void vhost_queue_unpin (VhostQueue *queue, VhostSlot *slot);
+
+/* vhost-queue-dispatch.c */
+void vhost_queue_kick_release (VhostQueueKick *kick);
+void vhost_queue_init_dispatch (VhostQueue *queue);
+
+/* Makes the watch and the task fit the state; schedules a look when the queue runs. On failure nothing is
+ * watched. */
+gboolean vhost_queue_update_watch (VhostQueue *queue, GError **error);
+void vhost_queue_rewatch (VhostQueue *queue); /* the same, or break */
+void vhost_queue_clear_watch (VhostQueue *queue);
+
+/* Asks for a kick after what was seen; TRUE when there is more already. */
+gboolean vhost_queue_arm (VhostQueue *queue);
+
+/* Breaks the queue: takes @error. Observers are told; they may do anything. */
+void vhost_queue_fail (VhostQueue *queue, GError *error);
+void vhost_queue_check_fault (VhostQueue *queue);
+
+/* Did memory under the ring or its buffers go away? Breaks the queue then. */
+gboolean vhost_queue_check_memory (VhostQueue *queue);

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Driver side of a split ring: hands chains to a device and takes them back.
+ *
+ * Owns the shadow of the descriptor table; the ring is borrowed and only ever written, except for the used
+ * ring, each field of which is loaded once and checked. One thread at a time.
+ * (VIRTIO 1.4, sections 2.7.13 and 2.7.14) */
+
+#include "ring/vhost-split-driver-private.h"
+
+void
+vhost_split_driver_init (VhostSplitDriver *ring, guint16 size, gboolean event_idx, gpointer desc,
+                         gpointer avail, gpointer used)
+{
+  *ring = (VhostSplitDriver){
+      .desc = desc,
+      .avail = avail,
+      .used = used,
+      .size = size,
+      .event_idx = event_idx,
+      .n_free = size,
+      .shadow = g_new0 (VhostDriverShadow, size),
+  };
+  for (guint i = 0; i < size; i++)
+    ring->shadow[i].next = (guint16) (i + 1);
+}
+
+void
+vhost_split_driver_set_indirect (VhostSplitDriver *ring, gpointer table, guint64 address,
+                                 guint16 max)
+{
+  ring->indirect = table;
+  ring->indirect_address = address;
+  ring->indirect_max = max;
+}
+
+void
+vhost_split_driver_clear (VhostSplitDriver *ring)
+{
+  g_free (ring->shadow);
+  *ring = (VhostSplitDriver){ 0 };
+}
+
+/* --- Making available ---------------------------------------------------------------------- */
+
+static inline void
+write_desc (VhostRingDesc *desc, guint64 address, guint32 length, guint16 flags, guint16 next)
+{
+  desc->addr = GUINT64_TO_LE (address);
+  desc->len = GUINT32_TO_LE (length);
+  desc->flags = GUINT16_TO_LE (flags);
+  desc->next = GUINT16_TO_LE (next);
+}
+
+static inline guint16
+get_piece_flags (guint i, guint n_readable, guint n)
+{
+  return (i >= n_readable ? VHOST_RING_DESC_WRITE : 0) | (i + 1 < n ? VHOST_RING_DESC_NEXT : 0);
+}
+
+/* Takes the first @n free descriptors, in the order of the free list; returns the first. */
+static guint16
+take_descs (VhostSplitDriver *ring, guint n)
+{
+  guint16 head = ring->free_head;
+
+  for (guint i = 0; i < n; i++)
+    ring->free_head = ring->shadow[ring->free_head].next;
+  ring->n_free -= n;
+  ring->shadow[head].n_descs = n;
+  return head;
+}
+
+static guint16
+add_direct (VhostSplitDriver *ring, const VhostDriverPiece *pieces, guint n_readable, guint n)
+{
+  guint16 head = take_descs (ring, n);
+
+  for (guint i = 0, index = head; i < n; i++, index = ring->shadow[index].next)
+    write_desc (&ring->desc[index], pieces[i].address, pieces[i].length,
+                get_piece_flags (i, n_readable, n), ring->shadow[index].next);
+  return head;
+}
+
+static guint16
+add_indirect (VhostSplitDriver *ring, const VhostDriverPiece *pieces, guint n_readable, guint n)
+{
+  guint16 head = take_descs (ring, 1);
+  gsize first = (gsize) head * ring->indirect_max;
+
+  for (guint i = 0; i < n; i++)
+    write_desc (&ring->indirect[first + i], pieces[i].address, pieces[i].length,
+                get_piece_flags (i, n_readable, n), (guint16) (i + 1));
+  write_desc (&ring->desc[head], ring->indirect_address + VHOST_RING_DESC_BYTES (first),
+              VHOST_RING_DESC_BYTES (n), VHOST_RING_DESC_INDIRECT, 0);
+  return head;
+}
+
+gboolean
+vhost_split_driver_add (VhostSplitDriver *ring, const VhostDriverPiece *pieces, guint n_readable,
+                        guint n_writable, gpointer cookie)
+{
+  guint n = n_readable + n_writable;
+  gboolean indirect = ring->indirect != NULL && n > 1 && n <= ring->indirect_max;
+  guint64 writable_size = 0;
+  guint16 head;
+
+  if (n == 0 || ring->n_free < (indirect ? 1 : n))
+    return FALSE;
+  for (guint i = n_readable; i < n; i++)
+    writable_size += pieces[i].length;
+
+  head = indirect ? add_indirect (ring, pieces, n_readable, n)
+                  : add_direct (ring, pieces, n_readable, n);
+  ring->shadow[head].writable_size = (guint32) MIN (writable_size, G_MAXUINT32);
+  ring->shadow[head].cookie = cookie;
+  vhost_ring_store16 (&ring->avail->ring[ring->avail_idx & (ring->size - 1)], head);
+  ring->avail_idx++;
+  ring->n_outstanding++;
+  return TRUE;
+}
+
+gboolean
+vhost_split_driver_publish (VhostSplitDriver *ring)
+{
+  guint16 before = ring->kicked_idx;
+  guint16 now = ring->avail_idx;
+  gboolean valid = ring->kicked_valid;
+
+  if (now == before)
+    return FALSE;
+  vhost_ring_store16_release (&ring->avail->idx, now);
+  ring->kicked_idx = now;
+  ring->kicked_valid = TRUE;
+  vhost_ring_full_barrier ();
+
+  if (!ring->event_idx)
+    return !(vhost_ring_load16 (&ring->used->flags) & VHOST_RING_USED_NO_NOTIFY);
+  return !valid || vhost_ring_has_crossed (
+                       vhost_ring_load16 (vhost_ring_get_avail_event (ring->used, ring->size)),
+                       before, now);
+}
+
+/* --- Taking back --------------------------------------------------------------------------- */
+
+static gboolean
+set_fault (VhostSplitDriver *ring, VhostRingFault fault, guint64 value)
+{
+  ring->error.fault = fault;
+  ring->error.value = value;
+  return FALSE;
+}
+
+static void
+free_chain (VhostSplitDriver *ring, guint16 head)
+{
+  guint16 last = head;
+
+  for (guint i = 1; i < ring->shadow[head].n_descs; i++)
+    last = ring->shadow[last].next;
+  ring->shadow[last].next = ring->free_head;
+  ring->free_head = head;
+  ring->n_free += ring->shadow[head].n_descs;
+  ring->shadow[head].n_descs = 0;
+  ring->n_outstanding--;
+}
+
+gboolean
+vhost_split_driver_collect (VhostSplitDriver *ring, gpointer *cookie, guint32 *length)
+{
+  guint16 idx = vhost_ring_load16_acquire (&ring->used->idx);
+  const VhostRingUsedElem *elem = &ring->used->ring[ring->last_used & (ring->size - 1)];
+  guint32 id;
+
+  if (idx == ring->last_used || ring->error.fault != VHOST_RING_FAULT_NONE)
+    return FALSE;
+  if ((guint16) (idx - ring->last_used) > ring->n_outstanding)
+    return set_fault (ring, VHOST_RING_FAULT_INDEX_JUMP, idx);
+  id = vhost_ring_load32 (&elem->id);
+  if (id >= ring->size)
+    return set_fault (ring, VHOST_RING_FAULT_HEAD_RANGE, id);
+  if (ring->shadow[id].n_descs == 0)
+    return set_fault (ring, VHOST_RING_FAULT_NOT_OUTSTANDING, id);
+
+  *length = MIN (vhost_ring_load32 (&elem->len), ring->shadow[id].writable_size);
+  *cookie = ring->shadow[id].cookie;
+  free_chain (ring, (guint16) id);
+  ring->last_used++;
+  return TRUE;
+}
+
+void
+vhost_split_driver_disable_notifications (VhostSplitDriver *ring)
+{
+  if (!ring->event_idx) /* with it, used_event just stays behind */
+    vhost_ring_store16 (&ring->avail->flags, VHOST_RING_AVAIL_NO_INTERRUPT);
+}
+
+gboolean
+vhost_split_driver_enable_notifications (VhostSplitDriver *ring)
+{
+  if (ring->event_idx)
+    vhost_ring_store16 (vhost_ring_get_used_event (ring->avail, ring->size), ring->last_used);
+  else
+    vhost_ring_store16 (&ring->avail->flags, 0);
+  vhost_ring_full_barrier ();
+  return vhost_ring_load16 (&ring->used->idx) != ring->last_used;
+}
