@@ -5,7 +5,7 @@
 
 #include <errno.h>
 #include <unistd.h>
-#include <glib.h>
+#include <gio/gio.h>
 
 #define VHOST_MAX_FDS 32
 
@@ -69,4 +69,4 @@ void vhost_fd_signal_event (int fd);
 /* Waits until @fd is readable: 1 readable, 0 deadline passed, -1 with error (cancelled, or poll failed).
  * @deadline is a g_get_monotonic_time() value, or -1 for none. */
 int
-vhost_fd_wait_readable (int fd, gint64 deadline, struct _GCancellable *cancellable, GError **error);
+vhost_fd_wait_readable (int fd, gint64 deadline, GCancellable *cancellable, GError **error);

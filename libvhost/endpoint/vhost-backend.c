@@ -3,6 +3,7 @@
  * Control thread. (VIRTIO 1.4, section 2) */
 
 #include <string.h>
+#include <libvhost/vhost-enum-types.h>
 #include "core/vhost-error-private.h"
 #include "endpoint/vhost-backend-private.h"
 

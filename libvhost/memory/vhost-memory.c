@@ -315,7 +315,7 @@ vhost_memory_read (VhostMemory *memory, guint64 guest_address, gsize size, gsize
     return NULL;
   data = g_malloc (size + 1);
   while (*length < size) {
-    guint64 contiguous;
+    guint64 contiguous = 0;
     guint8 *host = vhost_memory_find_guest (memory, &hint, guest_address + *length, &contiguous);
     gsize part = MIN (contiguous, size - *length);
 
@@ -349,7 +349,7 @@ vhost_memory_write (VhostMemory *memory, guint64 guest_address, const guint8 *da
   if (!check_range (memory, guest_address, length, error))
     return FALSE;
   while (done < length) {
-    guint64 contiguous;
+    guint64 contiguous = 0;
     guint8 *host = vhost_memory_find_guest (memory, &hint, guest_address + done, &contiguous);
     gsize part = MIN (contiguous, length - done);
 

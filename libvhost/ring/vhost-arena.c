@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Buffer memory of a driver: which pages of a range of guest memory are taken. The map of pages is private; the
- * device sees only the memory itself. One thread. */
+/* Buffer memory of a driver: which pages of a range of guest memory are taken. The map of pages is
+ * private; the device sees only the memory itself. One thread. */
 
 #include "ring/vhost-driver-queue-private.h"
 

@@ -5,8 +5,8 @@
 #include "ring/vhost-queue-private.h"
 #include "ring/vhost-ring-private.h"
 
-/* A handle of @slot, which @queue has just popped. */
-VhostChain *vhost_chain_new (VhostQueue *queue, const VhostSlot *slot);
+/* A handle of @slot, which @queue has just popped; handles from before are dead. */
+VhostChain *vhost_chain_new (VhostQueue *queue, VhostSlot *slot);
 
 /* The slot behind a handle of @queue; NULL when the handle is dead or of another queue. */
 VhostSlot *vhost_chain_get_slot (VhostChain *chain, VhostQueue *queue);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Handles of chains. A handle names a slot of its queue and the generation it was popped in; once the slot has
- * moved on, the handle is dead. Bytes are copied straight from and to guest memory, which the driver may
- * change at any time: nothing is read twice, and only the writable part is ever written.
+/* Handles of chains. A handle names a slot of its queue and the generation it was popped in; once the
+ * slot has moved on, the handle is dead. Bytes are copied straight from and to guest memory, which the
+ * driver may change at any time: nothing is read twice, and only the writable part is ever written.
  *
  * On the queue's thread. (VIRTIO 1.4, section 2.6) */
 
@@ -22,11 +22,13 @@ struct _VhostChain {
 G_DEFINE_BOXED_TYPE (VhostChain, vhost_chain, vhost_chain_ref, vhost_chain_unref)
 
 VhostChain *
-vhost_chain_new (VhostQueue *queue, const VhostSlot *slot)
+vhost_chain_new (VhostQueue *queue, VhostSlot *slot)
 {
   VhostChain *chain = g_new (VhostChain, 1);
 
-  *chain = (VhostChain){ 1, g_object_ref (queue), slot->head, slot->generation };
+  queue->generation += queue->generation == G_MAXUINT32 ? 2 : 1;
+  slot->generation = queue->generation;
+  *chain = (VhostChain){1, g_object_ref (queue), slot->head, slot->generation};
   return chain;
 }
 
@@ -37,8 +39,8 @@ vhost_chain_get_slot (VhostChain *chain, VhostQueue *queue)
 
   if (chain->queue != queue || chain->head >= queue->ring.size)
     return NULL;
-  slot = &queue->ring.slots[chain->head];
-  return slot->busy && slot->generation == chain->generation ? slot : NULL;
+  slot = queue->ring.by_head[chain->head];
+  return slot != NULL && slot->generation == chain->generation ? slot : NULL;
 }
 
 static VhostSlot *
@@ -151,7 +153,7 @@ typedef struct {
 static Cursor
 cursor_new (const struct iovec *iov, gsize total, gsize offset, gsize size)
 {
-  Cursor cursor = { iov, offset, offset < total ? MIN (size, total - offset) : 0 };
+  Cursor cursor = {iov, offset, offset < total ? MIN (size, total - offset) : 0};
 
   if (cursor.left == 0)
     return cursor;
@@ -164,15 +166,14 @@ static Cursor
 cursor_new_readable (const VhostSlot *slot, gsize offset, gsize size)
 {
   return slot != NULL ? cursor_new (slot->iov, slot->readable_size, offset, size)
-                      : (Cursor){ NULL, 0, 0 };
+                      : (Cursor){NULL, 0, 0};
 }
 
 static Cursor
 cursor_new_writable (const VhostSlot *slot, gsize offset, gsize size)
 {
-  return slot != NULL
-             ? cursor_new (slot->iov + slot->n_readable, slot->writable_size, offset, size)
-             : (Cursor){ NULL, 0, 0 };
+  return slot != NULL ? cursor_new (slot->iov + slot->n_readable, slot->writable_size, offset, size)
+                      : (Cursor){NULL, 0, 0};
 }
 
 static gboolean
@@ -205,13 +206,13 @@ note_written (VhostSlot *slot, gsize offset, gsize size)
  * @size: how many bytes to read at most; %G_MAXSIZE for all
  * @length: (out): how many bytes there were
  *
- * Copies bytes that the driver gives. The copy is what to check and to use: the driver may change the original at
- * any time.
+ * Copies bytes that the driver gives. The copy is what to check and to use: the driver may change the
+ * original at any time.
  *
  * On the queue's thread.
  *
- * Returns: (transfer full) (array length=length): the bytes; fewer than @size at the end of the readable part,
- *   none beyond it and for a dead handle
+ * Returns: (transfer full) (array length=length): the bytes; fewer than @size at the end of the
+ *   readable part, none beyond it and for a dead handle
  *
  * Since: 1.0
  */
@@ -337,8 +338,8 @@ fail_transfer (const char *what, int fd, GError **error)
  * @fd_offset: where in the file, in bytes; -1 for its current position, and for what has none
  * @error: return location
  *
- * Writes what the driver gives into a file, straight out of guest memory. One system call: it may transfer less
- * than was asked for.
+ * Writes what the driver gives into a file, straight out of guest memory. One system call: it may
+ * transfer less than was asked for.
  *
  * On the queue's thread.
  *
@@ -377,8 +378,8 @@ vhost_chain_read_to_fd (VhostChain *chain, gsize offset, gsize size, int fd, gin
  * @fd_offset: where in the file, in bytes; -1 for its current position, and for what has none
  * @error: return location
  *
- * Reads from a file straight into the writable part. One system call: it may transfer less than was asked for,
- * and 0 bytes at the end of the file.
+ * Reads from a file straight into the writable part. One system call: it may transfer less than was
+ * asked for, and 0 bytes at the end of the file.
  *
  * On the queue's thread.
  *

@@ -14,9 +14,14 @@ VhostArena *vhost_arena_ref (VhostArena *arena);
 void vhost_arena_unref (VhostArena *arena);
 guint8 *
 vhost_arena_alloc (VhostArena *arena, gsize size, guint64 *guest_address); /* NULL: no room */
+gsize vhost_arena_get_size (VhostArena *arena);                            /* bytes, taken or not */
 void vhost_arena_free (VhostArena *arena, guint64 guest_address, gsize size);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (VhostArena, vhost_arena_unref)
+
+/* Takes @data, which g_free() frees. */
+VhostDriverBuffer *vhost_driver_buffer_new_take (guint token, guint8 *data, gsize size);
+guint8 *vhost_driver_buffer_steal_data (VhostDriverBuffer *buffer, gsize *length);
 
 /* Bytes that a queue of @size needs for its rings and indirect tables; a multiple of 4096. */
 gsize vhost_driver_queue_get_ring_bytes (guint size);

@@ -53,6 +53,12 @@ VHOST_AVAILABLE_IN_1_0
 guint vhost_driver_queue_get_n_outstanding (VhostDriverQueue *queue);
 
 VHOST_AVAILABLE_IN_1_0
+guint vhost_driver_queue_get_timeout (VhostDriverQueue *queue);
+
+VHOST_AVAILABLE_IN_1_0
+void vhost_driver_queue_set_timeout (VhostDriverQueue *queue, guint timeout);
+
+VHOST_AVAILABLE_IN_1_0
 guint vhost_driver_queue_add (VhostDriverQueue *queue, const guint8 *data, gsize length,
                               gsize response_size, GError **error);
 
@@ -70,6 +76,12 @@ VHOST_AVAILABLE_IN_1_0
 guint8 *vhost_driver_queue_request (VhostDriverQueue *queue, const guint8 *data, gsize length,
                                     gsize response_size, GCancellable *cancellable,
                                     gsize *out_length, GError **error);
+
+VHOST_AVAILABLE_IN_1_0
+gboolean vhost_driver_queue_start_watching (VhostDriverQueue *queue, GError **error);
+
+VHOST_AVAILABLE_IN_1_0
+void vhost_driver_queue_stop_watching (VhostDriverQueue *queue);
 
 VHOST_AVAILABLE_IN_1_0
 int vhost_driver_queue_peek_call_fd (VhostDriverQueue *queue);

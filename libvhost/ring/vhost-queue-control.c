@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Starting and stopping a queue, and the memory that it lives in. A table is held as long as a chain that was
- * popped under it is in flight; when a new one does not hold the ring, the queue pauses and keeps completions
- * back until one does.
+/* Starting and stopping a queue, and the memory that it lives in. A table is held as long as a chain
+ * that was popped under it is in flight; when a new one does not hold the ring, the queue pauses and
+ * keeps completions back until one does.
  *
- * On the queue's thread. (vhost-user, “Ring states” and “Suspending a device”; VIRTIO 1.4, section 2.7) */
+ * On the queue's thread. (vhost-user, “Ring states” and “Suspending a device”; VIRTIO 1.4, section 2.7)
+ * */
 
 #include "ring/vhost-queue-state-private.h"
 
@@ -98,8 +99,8 @@ static void
 unpin_all (VhostQueue *self)
 {
   for (guint i = 0; self->ring.n_in_flight > 0 && i < self->ring.size; i++) {
-    if (self->ring.slots[i].busy)
-      vhost_queue_unpin (self, &self->ring.slots[i]);
+    if (self->ring.by_head[i] != NULL)
+      vhost_queue_unpin (self, self->ring.by_head[i]);
   }
 }
 
@@ -113,7 +114,6 @@ release_ring (VhostQueue *self)
   vhost_queue_clear_watch (self);
   unpin_all (self);
   self->base = self->ring.last_avail;
-  self->generation = self->ring.generation;
   vhost_split_device_clear (&self->ring);
   self->pin = NULL;
   free_unused_pin (self, pin);
@@ -139,7 +139,6 @@ vhost_queue_start (VhostQueue *self, const VhostQueueSetup *setup, VhostMemory *
   }
 
   vhost_split_device_init (&self->ring, setup->size, setup->event_idx, setup->indirect);
-  self->ring.generation = self->generation;
   vhost_split_device_set_memory (&self->ring, memory, parts.desc, parts.avail, parts.used);
   vhost_split_device_start (&self->ring, setup->base);
   self->setup = *setup;
@@ -179,8 +178,9 @@ push_held (VhostQueue *self)
 
   for (guint i = 0; i < n; i++) {
     const VhostQueueHeld *held = &g_array_index (self->held, VhostQueueHeld, i);
-    VhostSlot *slot = &self->ring.slots[held->head];
+    VhostSlot *slot = self->ring.by_head[held->head];
 
+    slot->completed = FALSE;
     vhost_split_device_push (&self->ring, &slot, &held->length, 1);
   }
   g_array_set_size (self->held, 0);
@@ -191,7 +191,7 @@ push_held (VhostQueue *self)
 gboolean
 vhost_queue_set_memory (VhostQueue *self, VhostMemory *memory)
 {
-  RingParts parts = { NULL, NULL, NULL };
+  RingParts parts = {NULL, NULL, NULL};
   VhostQueuePin *old = self->pin;
 
   if (!vhost_queue_has_ring (self))
@@ -201,7 +201,7 @@ vhost_queue_set_memory (VhostQueue *self, VhostMemory *memory)
   self->sigbus_seen = 0;
   self->paused = !locate_parts (&self->setup, memory, &parts, NULL);
   if (self->paused)
-    parts = (RingParts){ NULL, NULL, NULL };
+    parts = (RingParts){NULL, NULL, NULL};
   vhost_split_device_set_memory (&self->ring, memory, parts.desc, parts.avail, parts.used);
   if (!self->paused)
     push_held (self);
@@ -256,4 +256,18 @@ guint16
 vhost_queue_get_base (VhostQueue *self)
 {
   return vhost_queue_has_ring (self) ? self->ring.last_avail : self->base;
+}
+
+/* --- What the endpoint sees ---------------------------------------------------------------- */
+
+void
+vhost_queue_detach (VhostQueue *self)
+{
+  self->observer = NULL;
+}
+
+gboolean
+vhost_queue_is_broken (VhostQueue *self)
+{
+  return self->error != NULL;
 }

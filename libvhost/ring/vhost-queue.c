@@ -11,12 +11,13 @@
 /**
  * VhostQueue:
  *
- * The device side of a virtqueue. The driver makes chains available, [method@Vhost.Queue.pop] takes them, the
- * device reads and writes them, [method@Vhost.Queue.push] gives them back, and [method@Vhost.Queue.notify] tells
- * the driver.
+ * The device side of a virtqueue. The driver makes chains available, [method@Vhost.Queue.pop] takes
+ * them, the device reads and writes them, [method@Vhost.Queue.push] gives them back, and
+ * [method@Vhost.Queue.notify] tells the driver.
  *
- * A driver that breaks the rules breaks its queue, and nothing else: nothing more is popped, chains in flight can
- * still be pushed, and [method@Vhost.Queue.dup_error] says what was wrong, until the queue is started again.
+ * A driver that breaks the rules breaks its queue, and nothing else: nothing more is popped, chains in
+ * flight can still be pushed, and [method@Vhost.Queue.dup_error] says what was wrong, until the queue
+ * is started again.
  *
  * Belongs to one thread: the one in whose main context it was started.
  *
@@ -265,8 +266,8 @@ vhost_queue_is_enabled (VhostQueue *self)
  *
  * Why the queue is broken. Starting it again makes it whole.
  *
- * Returns: (transfer full) (nullable): a %VHOST_ERROR_BROKEN_QUEUE that names the queue, the reason and the
- *   offending value, or %NULL when the queue is not broken
+ * Returns: (transfer full) (nullable): a %VHOST_ERROR_BROKEN_QUEUE that names the queue, the reason and
+ *   the offending value, or %NULL when the queue is not broken
  *
  * Since: 1.0
  */
@@ -351,13 +352,13 @@ vhost_queue_pop_slots (VhostQueue *self, VhostSlot **slots, guint max)
  * vhost_queue_pop:
  * @queue: a queue
  *
- * Takes the next chain that the driver made available. Pop until there is none: only then the driver is asked to
- * kick for the next one.
+ * Takes the next chain that the driver made available. Pop until there is none: only then the driver is
+ * asked to kick for the next one.
  *
  * On the queue's thread.
  *
- * Returns: (transfer full) (nullable): the chain, or %NULL when there is none, or the queue is stopped, disabled
- *   or broken
+ * Returns: (transfer full) (nullable): the chain, or %NULL when there is none, or the queue is stopped,
+ *   disabled or broken
  *
  * Since: 1.0
  */
@@ -375,8 +376,8 @@ vhost_queue_pop (VhostQueue *self)
  * @queue: a queue
  * @chain: the chain that was popped last
  *
- * Gives a chain back to the ring as if it had not been popped; it is the next one to be popped again. The handle
- * is dead afterwards.
+ * Gives a chain back to the ring as if it had not been popped; it is the next one to be popped again.
+ * The handle is dead afterwards.
  *
  * On the queue's thread.
  *
@@ -395,6 +396,7 @@ vhost_queue_unpop (VhostQueue *self, VhostChain *chain)
   slot = vhost_chain_get_slot (chain, self);
   if (slot == NULL || !vhost_split_device_unpop (&self->ring, slot))
     return FALSE;
+  slot->generation = 0;
   vhost_queue_unpin (self, slot);
   self->n_chains--;
   if (self->draining)
@@ -408,9 +410,9 @@ vhost_queue_unpop (VhostQueue *self, VhostChain *chain)
 static void
 hold_back (VhostQueue *self, VhostSlot *slot, guint32 length)
 {
-  const VhostQueueHeld held = { slot->head, length };
+  const VhostQueueHeld held = {slot->head, length};
 
-  slot->generation = 0;
+  slot->completed = TRUE;
   g_array_append_val (self->held, held);
 }
 
@@ -436,9 +438,9 @@ vhost_queue_push_slots (VhostQueue *self, VhostSlot **slots, const guint32 *leng
  * @chain: a chain that was popped from it
  * @written: bytes written, from the start of the writable part
  *
- * Gives a chain back to the driver. Not more is reported as written than was written through @chain without a
- * gap. The handle is dead afterwards. The driver is not told: call [method@Vhost.Queue.notify] after the last of
- * several.
+ * Gives a chain back to the driver. Not more is reported as written than was written through @chain
+ * without a gap. The handle is dead afterwards. The driver is not told: call
+ * [method@Vhost.Queue.notify] after the last of several.
  *
  * On the queue's thread.
  *
@@ -458,7 +460,8 @@ vhost_queue_push (VhostQueue *self, VhostChain *chain, gsize written)
   slot = vhost_chain_get_slot (chain, self);
   if (slot == NULL)
     return FALSE;
-  length = (guint32) MIN (written, slot->exposed ? slot->writable_size : slot->written);
+  length = (guint32) MIN (written, slot->written);
+  slot->generation = 0;
   vhost_queue_push_slots (self, &slot, &length, 1);
   return TRUE;
 }

@@ -80,8 +80,7 @@ char *vhost_ring_error_to_string (const VhostRingError *error);
 
 #define VHOST_SLOT_INLINE_IOVECS 8
 
-/* A chain popped by the device side. One per head, allocated with the ring. What a chain of one or two
- * descriptors needs lies in the first 80 bytes. */
+/* A chain popped by the device side. What one of one descriptor needs lies in a cache line. */
 typedef struct {
   struct iovec *iov; /* n_readable, then n_writable */
   guint16 n_readable;
@@ -90,17 +89,16 @@ typedef struct {
   guint16 n_room; /* iovecs that fit in iov */
   guint32 readable_size;
   guint32 writable_size;
-  guint32 written;    /* contiguous bytes from the start that the chain calls have written */
-  guint8 busy;        /* in flight */
-  guint8 exposed;     /* the iovecs were given out: written can no longer be tracked */
+  guint32 written;    /* contiguous bytes from the start that were, or may have been, written */
+  guint32 position;   /* how many chains were popped before it, modulo 2^32 */
   gpointer pin;       /* of the queue: the memory it was popped under */
-  guint32 generation; /* of the handle that may use it; 0: none */
-  guint32 position;   /* how many were popped before it, modulo 2^32 */
+  guint32 generation; /* of the queue: the handle that may use it; 0: none */
+  gboolean completed; /* of the queue: waits to be pushed */
   struct iovec inline_iov[VHOST_SLOT_INLINE_IOVECS];
   guint8 padding[16];
 } VhostSlot;
 
-G_STATIC_ASSERT (sizeof (VhostSlot) == 192 || sizeof (gpointer) != 8);
+G_STATIC_ASSERT (sizeof (VhostSlot) % 64 == 0 || sizeof (gpointer) != 8);
 
 /* Rings are shared with somebody hostile: each field is loaded once, whole, and the copy is used. */
 static inline guint16

@@ -10,7 +10,7 @@ typedef struct {
   VhostRingAvail *avail;
   VhostRingUsed *used;
   const VhostMemory *memory; /* borrowed */
-  const VhostSpan *hint;
+  const VhostSpan *hint;     /* never NULL */
 
   guint16 size;
   gboolean event_idx;
@@ -24,10 +24,11 @@ typedef struct {
   gboolean notifications_on;
 
   guint n_in_flight;
-  guint32 n_popped;   /* less what was given back */
-  guint32 generation; /* of the last chain popped; set it after init to go on counting */
+  guint32 n_popped; /* less what was given back */
 
-  VhostSlot *slots; /* size of them, by head */
+  VhostSlot **by_head;    /* chains in flight */
+  VhostSlot **free_slots; /* the one freed last, and still in the cache, is taken first */
+  guint n_free;
   gpointer slots_block;
   gsize overflow_bytes;         /* iovecs that do not lie in their slot */
   VhostRingDesc *indirect_copy; /* private copy of one indirect table */
@@ -49,8 +50,8 @@ guint vhost_split_device_pop (VhostSplitDevice *ring, VhostSlot **slots, guint m
 /* Gives the chain that was popped last back to the ring; FALSE when @slot is not that one. */
 gboolean vhost_split_device_unpop (VhostSplitDevice *ring, VhostSlot *slot);
 
-/* Gives back the chains that were popped last, as many as are still in flight without a gap; returns how
- * many are left in flight. Touches no guest memory. Chains with generation 0 are not given back. */
+/* Gives back the chains that were popped last, as many as are still in flight without a gap; returns
+ * how many are left in flight. Touches no guest memory. */
 guint vhost_split_device_rewind (VhostSplitDevice *ring);
 
 /* Writes used elements and publishes the index once. lengths[i] has been clamped by the caller. */

@@ -47,18 +47,26 @@ set_fault (VhostSplitDevice *ring, VhostRingFault fault, guint64 value)
 
 /* --- Life ---------------------------------------------------------------------------------- */
 
+static const VhostSpan no_span;
+
 void
 vhost_split_device_init (VhostSplitDevice *ring, guint16 size, gboolean event_idx,
                          gboolean indirect)
 {
+  VhostSlot *slots;
   gsize address;
 
   *ring = (VhostSplitDevice){.size = size, .event_idx = event_idx, .indirect = indirect};
+  ring->hint = &no_span;
 
-  /* Slots are set up when they are first used: a large ring that is hardly filled costs little. */
   ring->slots_block = g_malloc0 (size * sizeof (VhostSlot) + SLOT_ALIGNMENT - 1);
   address = ((gsize) ring->slots_block + SLOT_ALIGNMENT - 1) & ~(gsize) (SLOT_ALIGNMENT - 1);
-  ring->slots = (VhostSlot *) address;
+  slots = (VhostSlot *) address;
+  ring->by_head = g_new0 (VhostSlot *, size);
+  ring->free_slots = g_new (VhostSlot *, size);
+  for (guint i = size; i > 0;
+       i--) /* slots themselves stay untouched, and cost little, until used */
+    ring->free_slots[ring->n_free++] = &slots[i - 1];
   if (indirect)
     ring->indirect_copy = g_new (VhostRingDesc, size);
 }
@@ -66,6 +74,8 @@ vhost_split_device_init (VhostSplitDevice *ring, guint16 size, gboolean event_id
 static void
 free_overflow (VhostSplitDevice *ring, VhostSlot *slot)
 {
+  if (slot->n_room <= VHOST_SLOT_INLINE_IOVECS)
+    return;
   ring->overflow_bytes -= slot->n_room * sizeof (struct iovec);
   g_free (slot->iov);
   slot->iov = slot->inline_iov;
@@ -75,10 +85,14 @@ free_overflow (VhostSplitDevice *ring, VhostSlot *slot)
 void
 vhost_split_device_clear (VhostSplitDevice *ring)
 {
-  for (guint i = 0; ring->overflow_bytes > 0 && i < ring->size; i++)
-    if (ring->slots[i].n_room > VHOST_SLOT_INLINE_IOVECS)
-      free_overflow (ring, &ring->slots[i]);
+  for (guint i = 0; i < ring->n_free; i++)
+    free_overflow (ring, ring->free_slots[i]);
+  for (guint i = 0; i < ring->size; i++)
+    if (ring->by_head[i] != NULL)
+      free_overflow (ring, ring->by_head[i]);
   g_free (ring->slots_block);
+  g_free (ring->by_head);
+  g_free (ring->free_slots);
   g_free (ring->indirect_copy);
   *ring = (VhostSplitDevice){0};
 }
@@ -91,7 +105,7 @@ vhost_split_device_set_memory (VhostSplitDevice *ring, const VhostMemory *memory
   ring->avail = avail;
   ring->used = used;
   ring->memory = memory;
-  ring->hint = NULL;
+  ring->hint = &no_span;
 }
 
 void
@@ -106,7 +120,32 @@ vhost_split_device_start (VhostSplitDevice *ring, guint16 base)
   vhost_ring_store16 (&ring->used->flags, 0);
 }
 
-/* --- Pieces of a chain --------------------------------------------------------------------- */
+/* --- Walking along a chain ----------------------------------------------------------------- */
+
+/* What a walk has gathered so far, and the table it goes through. */
+typedef struct {
+  const VhostRingDesc *table;
+  guint n_table;
+  guint n_left; /* descriptors that may still follow */
+  guint n_readable;
+  guint n_writable;
+  guint64 readable_size;
+  guint64 writable_size;
+} Walk;
+
+static inline gboolean
+fill_slot (VhostSplitDevice *ring, VhostSlot *slot, guint n_readable, guint n_writable,
+           guint64 readable_size, guint64 writable_size)
+{
+  if (G_UNLIKELY (readable_size + writable_size > G_MAXUINT32))
+    return set_fault (ring, VHOST_RING_FAULT_TOO_LONG, readable_size + writable_size);
+  slot->n_readable = (guint16) n_readable;
+  slot->n_writable = (guint16) n_writable;
+  slot->readable_size = (guint32) readable_size;
+  slot->writable_size = (guint32) writable_size;
+  slot->written = 0;
+  return TRUE;
+}
 
 static gboolean
 grow_iov (VhostSplitDevice *ring, VhostSlot *slot)
@@ -124,82 +163,62 @@ grow_iov (VhostSplitDevice *ring, VhostSlot *slot)
     memcpy (iov, slot->inline_iov, sizeof slot->inline_iov);
   ring->overflow_bytes += (room - (is_inline ? 0 : n)) * sizeof *iov;
   slot->iov = iov;
-  slot->n_room = room;
+  slot->n_room = (guint16) room;
   return TRUE;
 }
 
-static inline void
-append_iov (VhostSlot *slot, guint8 *host, guint32 length, gboolean writable)
+static void
+append_iov (VhostSlot *slot, Walk *walk, guint8 *host, guint32 length, gboolean writable)
 {
-  struct iovec *iov = &slot->iov[slot->n_readable + slot->n_writable];
-
-  iov->iov_base = host;
-  iov->iov_len = length;
+  slot->iov[walk->n_readable + walk->n_writable] = (struct iovec){host, length};
   if (writable) {
-    slot->n_writable++;
-    slot->writable_size += length;
+    walk->n_writable++;
+    walk->writable_size += length;
   } else {
-    slot->n_readable++;
-    slot->readable_size += length;
+    walk->n_readable++;
+    walk->readable_size += length;
   }
 }
 
-/* A buffer that goes on in the next region, or that needs more room. */
-static G_GNUC_NO_INLINE gboolean
-add_buffer_in_pieces (VhostSplitDevice *ring, VhostSlot *slot, guint64 address, guint32 length,
-                      gboolean writable)
+/* A buffer of any length, which may go on in other regions. */
+static gboolean
+add_buffer (VhostSplitDevice *ring, VhostSlot *slot, Walk *walk, const Desc *desc)
 {
-  if (address + (length - 1) < address)
+  gboolean writable = (desc->flags & VHOST_RING_DESC_WRITE) != 0;
+  guint64 address = desc->addr;
+  guint32 left = desc->len;
+
+  if (!writable && walk->n_writable > 0)
+    return set_fault (ring, VHOST_RING_FAULT_ORDER, address);
+  if (left > 0 && address + (left - 1) < address)
     return set_fault (ring, VHOST_RING_FAULT_ADDRESS, address);
 
-  while (length > 0) {
+  while (left > 0) {
     guint64 contiguous;
     guint8 *host = vhost_memory_find_guest (ring->memory, &ring->hint, address, &contiguous);
     guint32 piece;
 
     if (host == NULL)
       return set_fault (ring, VHOST_RING_FAULT_ADDRESS, address);
-    if (slot->n_readable + slot->n_writable == slot->n_room && !grow_iov (ring, slot))
+    if (walk->n_readable + walk->n_writable == slot->n_room && !grow_iov (ring, slot))
       return FALSE;
 
-    piece = (guint32) MIN (length, contiguous);
-    append_iov (slot, host, piece, writable);
+    piece = (guint32) MIN (left, contiguous);
+    append_iov (slot, walk, host, piece, writable);
     address += piece;
-    length -= piece;
+    left -= piece;
   }
   return TRUE;
 }
 
-static inline gboolean
-add_buffer (VhostSplitDevice *ring, VhostSlot *slot, guint64 address, guint32 length,
-            gboolean writable)
-{
-  guint64 contiguous;
-  guint8 *host = vhost_memory_find_guest (ring->memory, &ring->hint, address, &contiguous);
-
-  if (G_UNLIKELY (host == NULL || length > contiguous ||
-                  slot->n_readable + slot->n_writable == slot->n_room))
-    return add_buffer_in_pieces (ring, slot, address, length, writable);
-  append_iov (slot, host, length, writable);
-  return TRUE;
-}
-
 /* Copies the table that @desc refers to, which may lie in several regions, into private memory. */
-static G_GNUC_NO_INLINE gboolean
-copy_indirect_table (VhostSplitDevice *ring, const Desc *desc, gboolean nested)
+static gboolean
+copy_indirect_table (VhostSplitDevice *ring, const Desc *desc)
 {
   guint8 *to = (guint8 *) ring->indirect_copy;
   guint64 address = desc->addr;
   gsize left = desc->len;
 
-  if (!ring->indirect)
-    return set_fault (ring, VHOST_RING_FAULT_INDIRECT_OFF, desc->addr);
-  if (nested)
-    return set_fault (ring, VHOST_RING_FAULT_INDIRECT_NESTED, desc->addr);
-  if (desc->flags & VHOST_RING_DESC_NEXT)
-    return set_fault (ring, VHOST_RING_FAULT_INDIRECT_NEXT, desc->next);
-  if (left == 0 || left % sizeof (VhostRingDesc) != 0 || left > VHOST_RING_DESC_BYTES (ring->size))
-    return set_fault (ring, VHOST_RING_FAULT_INDIRECT_SIZE, left);
   if (address + (left - 1) < address)
     return set_fault (ring, VHOST_RING_FAULT_ADDRESS, address);
 
@@ -216,50 +235,146 @@ copy_indirect_table (VhostSplitDevice *ring, const Desc *desc, gboolean nested)
     address += piece;
     left -= piece;
   }
-  __atomic_signal_fence (
-      __ATOMIC_SEQ_CST); /* from here on the copy counts, not what it was made of */
+  __atomic_signal_fence (__ATOMIC_SEQ_CST); /* from here on only the copy counts */
   return TRUE;
 }
 
-static inline gboolean
-walk_chain (VhostSplitDevice *ring, VhostSlot *slot, guint index)
+static gboolean
+enter_indirect_table (VhostSplitDevice *ring, Walk *walk, const Desc *desc)
 {
-  const VhostRingDesc *table = ring->desc;
-  guint n_table = ring->size;
-  guint n_left = n_table;
-  guint64 total = 0;
-  gboolean writing = FALSE;
+  if (!ring->indirect)
+    return set_fault (ring, VHOST_RING_FAULT_INDIRECT_OFF, desc->addr);
+  if (walk->table == ring->indirect_copy)
+    return set_fault (ring, VHOST_RING_FAULT_INDIRECT_NESTED, desc->addr);
+  if (desc->flags & VHOST_RING_DESC_NEXT)
+    return set_fault (ring, VHOST_RING_FAULT_INDIRECT_NEXT, desc->next);
+  if (desc->len == 0 || desc->len % sizeof (VhostRingDesc) != 0 ||
+      desc->len > VHOST_RING_DESC_BYTES (ring->size))
+    return set_fault (ring, VHOST_RING_FAULT_INDIRECT_SIZE, desc->len);
+  if (!copy_indirect_table (ring, desc))
+    return FALSE;
 
+  walk->table = ring->indirect_copy;
+  walk->n_table = walk->n_left = desc->len / sizeof (VhostRingDesc);
+  return TRUE;
+}
+
+/* May the walk go on to the descriptor that @desc names? */
+static gboolean
+check_next (VhostSplitDevice *ring, const Walk *walk, const Desc *desc)
+{
+  if (desc->next >= walk->n_table)
+    return set_fault (ring, VHOST_RING_FAULT_NEXT_RANGE, desc->next);
+  if (walk->n_left == 0)
+    return set_fault (ring, VHOST_RING_FAULT_LOOP, desc->next);
+  return TRUE;
+}
+
+/* Goes on from @desc, which has been fetched, with whatever may come. */
+static gboolean
+walk_slowly (VhostSplitDevice *ring, VhostSlot *slot, Walk *walk, Desc desc)
+{
+  if (walk->n_left == 0)
+    return set_fault (ring, VHOST_RING_FAULT_LOOP, slot->n_room);
   for (;;) {
-    Desc desc = fetch_desc (&table[index]);
-    gboolean writable = (desc.flags & VHOST_RING_DESC_WRITE) != 0;
+    guint index = 0;
 
-    if (G_UNLIKELY (desc.flags & VHOST_RING_DESC_INDIRECT)) {
-      if (!copy_indirect_table (ring, &desc, table != ring->desc))
+    walk->n_left--;
+    if (desc.flags & VHOST_RING_DESC_INDIRECT) {
+      if (!enter_indirect_table (ring, walk, &desc))
         return FALSE;
-      table = ring->indirect_copy;
-      n_table = n_left = desc.len / sizeof (VhostRingDesc);
-      index = 0;
-      continue;
+    } else {
+      if (!add_buffer (ring, slot, walk, &desc))
+        return FALSE;
+      if (!(desc.flags & VHOST_RING_DESC_NEXT))
+        return fill_slot (ring, slot, walk->n_readable, walk->n_writable, walk->readable_size,
+                          walk->writable_size);
+      if (!check_next (ring, walk, &desc))
+        return FALSE;
+      index = desc.next;
     }
+    desc = fetch_desc (&walk->table[index]);
+  }
+}
 
-    if (G_UNLIKELY (writing && !writable))
-      return set_fault (ring, VHOST_RING_FAULT_ORDER, index);
-    writing = writable;
-    total += desc.len;
-    if (G_UNLIKELY (total > G_MAXUINT32))
-      return set_fault (ring, VHOST_RING_FAULT_TOO_LONG, total);
-    if (G_LIKELY (desc.len > 0) && !add_buffer (ring, slot, desc.addr, desc.len, writable))
+/* What the fast path has gathered of one kind. */
+typedef struct {
+  struct iovec *end;
+  guint64 size;
+} Part;
+
+static G_GNUC_NO_INLINE gboolean
+walk_on_slowly (VhostSplitDevice *ring, VhostSlot *slot, Part readable, Part writable, Desc desc)
+{
+  guint n = (guint) (writable.end - slot->iov);
+  Walk walk = {
+      .table = ring->desc,
+      .n_table = ring->size,
+      .n_left = ring->size - MIN (n, ring->size),
+      .n_readable = (guint) (readable.end - slot->iov),
+      .n_writable = (guint) (writable.end - readable.end),
+      .readable_size = readable.size,
+      .writable_size = writable.size,
+  };
+
+  return walk_slowly (ring, slot, &walk, desc);
+}
+
+/* Gathers simple descriptors: in the ring's own table, of one kind, in the region that was used last. TRUE at
+ * the end of the chain; else @desc is the first one that is not simple. */
+static inline gboolean
+gather (const VhostSplitDevice *ring, const VhostSpan *span, guint16 kind, const struct iovec *room,
+        Desc *desc, Part *part)
+{
+  for (;;) {
+    guint64 offset = desc->addr - span->start;
+    gboolean has_next = (desc->flags & VHOST_RING_DESC_NEXT) != 0;
+
+    if ((desc->flags & (VHOST_RING_DESC_INDIRECT | VHOST_RING_DESC_WRITE)) != kind ||
+        offset >= span->size || (guint64) desc->len - 1 >= span->size - offset ||
+        (has_next && desc->next >= ring->size) || part->end == room)
       return FALSE;
 
-    if (!(desc.flags & VHOST_RING_DESC_NEXT))
+    part->end->iov_base = span->host + offset;
+    part->end->iov_len = desc->len;
+    part->end++;
+    part->size += desc->len;
+    if (!has_next)
       return TRUE;
-    if (G_UNLIKELY (desc.next >= n_table))
-      return set_fault (ring, VHOST_RING_FAULT_NEXT_RANGE, desc.next);
-    if (G_UNLIKELY (--n_left == 0))
-      return set_fault (ring, VHOST_RING_FAULT_LOOP, desc.next);
-    index = desc.next;
+    *desc = fetch_desc (&ring->desc[desc->next]);
   }
+}
+
+/* A slot is set up when it is first used. */
+static inline struct iovec *
+get_iov (VhostSlot *slot)
+{
+  if (G_UNLIKELY (slot->iov == NULL)) {
+    slot->iov = slot->inline_iov;
+    slot->n_room = VHOST_SLOT_INLINE_IOVECS;
+  }
+  return slot->iov;
+}
+
+/* This is where the time goes: few live variables, and everything unusual elsewhere. */
+static inline gboolean
+walk_chain (VhostSplitDevice *ring, VhostSlot *slot, guint head)
+{
+  struct iovec *iov = get_iov (slot);
+  const struct iovec *room = iov + slot->n_room;
+  const VhostSpan *span = ring->hint;
+  Desc desc = fetch_desc (&ring->desc[head]);
+  Part readable = {iov, 0};
+  Part writable;
+  gboolean complete = gather (ring, span, 0, room, &desc, &readable);
+
+  writable = (Part){readable.end, 0};
+  if (!complete)
+    complete = gather (ring, span, VHOST_RING_DESC_WRITE, room, &desc, &writable);
+  if (G_UNLIKELY (!complete))
+    return walk_on_slowly (ring, slot, readable, writable, desc);
+  return fill_slot (ring, slot, (guint) (readable.end - iov), (guint) (writable.end - readable.end),
+                    readable.size, writable.size);
 }
 
 /* --- Pop ----------------------------------------------------------------------------------- */
@@ -286,88 +401,61 @@ count_ready (VhostSplitDevice *ring, guint max)
   return MIN (max, (guint16) (ring->avail_seen - ring->last_avail));
 }
 
-static inline void
-reset_slot (VhostSlot *slot, guint16 head)
+/* May the chain at @head be popped? No more than size are ever in flight: each has its own head. */
+static inline gboolean
+check_head (VhostSplitDevice *ring, guint16 head)
 {
-  if (G_UNLIKELY (slot->iov == NULL)) {
-    slot->iov = slot->inline_iov;
-    slot->n_room = VHOST_SLOT_INLINE_IOVECS;
-    slot->head = head;
-  }
-  slot->n_readable = slot->n_writable = 0;
-  slot->readable_size = slot->writable_size = 0;
-  slot->written = 0;
-  slot->exposed = FALSE;
-}
-
-/* The slot of a head that may be popped, or NULL and the fault. No more than size are ever in flight,
- * because each has a head of its own. */
-static inline VhostSlot *
-take_head (VhostSplitDevice *ring, guint16 head)
-{
-  VhostSlot *slot;
-
-  if (G_UNLIKELY (head >= ring->size)) {
-    set_fault (ring, VHOST_RING_FAULT_HEAD_RANGE, head);
-    return NULL;
-  }
-  slot = &ring->slots[head];
-  if (G_UNLIKELY (slot->busy)) {
-    set_fault (ring, VHOST_RING_FAULT_HEAD_BUSY, head);
-    return NULL;
-  }
-  reset_slot (slot, head);
-  return slot;
-}
-
-static inline guint32
-next_generation (guint32 generation)
-{
-  return generation + 1 + (generation == G_MAXUINT32);
+  if (G_UNLIKELY (head >= ring->size))
+    return set_fault (ring, VHOST_RING_FAULT_HEAD_RANGE, head);
+  if (G_UNLIKELY (ring->by_head[head] != NULL))
+    return set_fault (ring, VHOST_RING_FAULT_HEAD_BUSY, head);
+  return TRUE;
 }
 
 guint
 vhost_split_device_pop (VhostSplitDevice *ring, VhostSlot **slots, guint max)
 {
   guint n_ready = count_ready (ring, max);
+  VhostSlot **free_slot = ring->free_slots + ring->n_free;
   guint16 first = ring->last_avail;
   guint16 mask = ring->size - 1;
   guint n;
 
   for (n = 0; n < n_ready; n++) {
     guint16 head = vhost_ring_load16 (&ring->avail->ring[(first + n) & mask]);
-    VhostSlot *slot = take_head (ring, head);
+    VhostSlot *slot = free_slot[-1];
 
-    if (G_UNLIKELY (slot == NULL || !walk_chain (ring, slot, head)))
+    if (G_UNLIKELY (!check_head (ring, head) || !walk_chain (ring, slot, head)))
       break;
-    slot->busy = TRUE;
+    slot->head = head;
     slot->position = ring->n_popped + n;
-    slot->generation = ring->generation = next_generation (ring->generation);
+    ring->by_head[head] = slot;
     slots[n] = slot;
+    free_slot--;
   }
 
-  ring->last_avail = first + n;
+  ring->last_avail = (guint16) (first + n);
   ring->n_popped += n;
   ring->n_in_flight += n;
+  ring->n_free -= n;
   return n;
 }
 
 static inline void
-complete_slot (VhostSplitDevice *ring, VhostSlot *slot)
+free_slot (VhostSplitDevice *ring, VhostSlot *slot)
 {
-  slot->busy = FALSE;
-  slot->generation = 0;
-  if (G_UNLIKELY (slot->n_room > VHOST_SLOT_INLINE_IOVECS &&
-                  ring->overflow_bytes > OVERFLOW_BUDGET))
+  if (G_UNLIKELY (ring->overflow_bytes > OVERFLOW_BUDGET))
     free_overflow (ring, slot);
+  ring->by_head[slot->head] = NULL;
+  ring->free_slots[ring->n_free++] = slot;
 }
 
 gboolean
 vhost_split_device_unpop (VhostSplitDevice *ring, VhostSlot *slot)
 {
-  if (!slot->busy || slot->position != ring->n_popped - 1)
+  if (ring->by_head[slot->head] != slot || slot->position != ring->n_popped - 1)
     return FALSE;
-  complete_slot (ring, slot);
+  free_slot (ring, slot);
   ring->last_avail--;
   ring->n_popped--;
   ring->n_in_flight--;
@@ -378,17 +466,12 @@ guint
 vhost_split_device_rewind (VhostSplitDevice *ring)
 {
   g_autofree VhostSlot **latest = g_new0 (VhostSlot *, ring->size); /* by how long ago */
-  guint n_found = 0;
 
-  for (guint i = 0; n_found < ring->n_in_flight && i < ring->size; i++) {
-    VhostSlot *slot = &ring->slots[i];
-    guint32 age = ring->n_popped - 1 - slot->position;
+  for (guint i = 0; i < ring->size; i++) {
+    VhostSlot *slot = ring->by_head[i];
 
-    if (!slot->busy)
-      continue;
-    n_found++;
-    if (slot->generation != 0 && age < ring->size)
-      latest[age] = slot;
+    if (slot != NULL && !slot->completed && ring->n_popped - 1 - slot->position < ring->size)
+      latest[ring->n_popped - 1 - slot->position] = slot;
   }
   for (guint i = 0; i < ring->size && latest[i] != NULL; i++)
     vhost_split_device_unpop (ring, latest[i]);
@@ -408,9 +491,9 @@ vhost_split_device_push (VhostSplitDevice *ring, VhostSlot **slots, const guint3
 
     elem->id = GUINT32_TO_LE (slots[i]->head);
     elem->len = GUINT32_TO_LE (lengths[i]);
-    complete_slot (ring, slots[i]);
+    free_slot (ring, slots[i]);
   }
-  ring->used_idx = first + n;
+  ring->used_idx = (guint16) (first + n);
   ring->n_in_flight -= n;
   if (G_UNLIKELY ((guint16) (ring->used_idx - ring->signalled_used) < n))
     ring->signalled_valid = FALSE; /* once around since the last decision */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Driver side of a split ring: hands chains to a device and takes them back.
  *
- * Owns the shadow of the descriptor table; the ring is borrowed and only ever written, except for the used
- * ring, each field of which is loaded once and checked. One thread at a time.
- * (VIRTIO 1.4, sections 2.7.13 and 2.7.14) */
+ * Owns the shadow of the descriptor table; the ring is borrowed and only ever written, except for the
+ * used ring, each field of which is loaded once and checked. One thread at a time. (VIRTIO 1.4,
+ * sections 2.7.13 and 2.7.14) */
 
 #include "ring/vhost-split-driver-private.h"
 
@@ -37,7 +37,7 @@ void
 vhost_split_driver_clear (VhostSplitDriver *ring)
 {
   g_free (ring->shadow);
-  *ring = (VhostSplitDriver){ 0 };
+  *ring = (VhostSplitDriver){0};
 }
 
 /* --- Making available ---------------------------------------------------------------------- */
@@ -135,9 +135,9 @@ vhost_split_driver_publish (VhostSplitDriver *ring)
 
   if (!ring->event_idx)
     return !(vhost_ring_load16 (&ring->used->flags) & VHOST_RING_USED_NO_NOTIFY);
-  return !valid || vhost_ring_has_crossed (
-                       vhost_ring_load16 (vhost_ring_get_avail_event (ring->used, ring->size)),
-                       before, now);
+  return !valid ||
+         vhost_ring_has_crossed (
+             vhost_ring_load16 (vhost_ring_get_avail_event (ring->used, ring->size)), before, now);
 }
 
 /* --- Taking back --------------------------------------------------------------------------- */

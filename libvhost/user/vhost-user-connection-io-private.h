@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The two halves of a stream: bytes and descriptors into frames, frames into bytes and descriptors. Neither
- * ever blocks or waits. */
+ * ever blocks. */
 #pragma once
 
+#include <gio/gio.h>
 #include "user/vhost-user-rules-private.h"
 
 typedef enum {
@@ -40,3 +41,8 @@ VhostUserIo vhost_user_output_send (VhostUserOutput *output, int fd, const Vhost
 VhostUserIo vhost_user_output_flush (VhostUserOutput *output, int fd, GError **error);
 gboolean vhost_user_output_is_waiting (const VhostUserOutput *output);
 void vhost_user_output_clear (VhostUserOutput *output);
+
+/* Waits for one of two descriptors (-1: none). TRUE also when a signal cut it short; FALSE with
+ * %VHOST_ERROR_TIMED_OUT at @deadline (monotonic µs, or -1), or when cancelled. */
+gboolean vhost_user_io_wait (GPollFD fds[2], gint64 deadline, GCancellable *cancellable,
+                             GError **error);

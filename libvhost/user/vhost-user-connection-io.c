@@ -244,7 +244,7 @@ queue_rest (VhostUserOutput *output, const VhostUserFrame *frame, guint n_sent, 
   g_autoptr (Chunk) chunk = NULL;
 
   if (output->cost + get_cost (size, with_fds) > VHOST_USER_MAX_OUTPUT) {
-    vhost_set_error (error, VHOST_ERROR_TIMED_OUT, "the peer does not read what it is sent");
+    vhost_set_error (error, VHOST_ERROR_FAILED, "the peer does not read what it is sent");
     return VHOST_USER_IO_FAILED;
   }
   chunk = g_malloc0 (sizeof (Chunk) + size);
@@ -319,4 +319,24 @@ vhost_user_output_clear (VhostUserOutput *output)
 {
   g_queue_clear_full (&output->chunks, (GDestroyNotify) chunk_free);
   output->cost = 0;
+}
+
+gboolean
+vhost_user_io_wait (GPollFD fds[2], gint64 deadline, GCancellable *cancellable, GError **error)
+{
+  gint64 left = deadline < 0 ? -1 : deadline - g_get_monotonic_time ();
+  GPollFD all[3] = {fds[0], fds[1], {.fd = -1}};
+  gboolean watched;
+
+  if (deadline >= 0 && left <= 0)
+    return vhost_set_error (error, VHOST_ERROR_TIMED_OUT,
+                            fds[0].events == G_IO_OUT ? "the peer does not read what it is sent"
+                                                      : "the peer does not answer");
+  watched = g_cancellable_make_pollfd (cancellable, &all[2]);
+  g_poll (all, G_N_ELEMENTS (all), left < 0 ? -1 : (int) MIN ((left + 999) / 1000, G_MAXINT));
+  if (watched)
+    g_cancellable_release_fd (cancellable);
+  fds[0].revents = all[0].revents;
+  fds[1].revents = all[1].revents;
+  return !g_cancellable_set_error_if_cancelled (cancellable, error);
 }

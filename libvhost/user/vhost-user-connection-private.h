@@ -10,7 +10,12 @@
 /* @frame is the callee's to keep from (steal descriptors); it is cleared after the call. */
 typedef void (*VhostUserFrameFunc) (VhostUserConnection *connection, VhostUserFrame *frame,
                                     gpointer data);
-/* The stream has ended: @error is NULL for a clean end between two messages. Called once, from the loop. */
+/* A whole message that breaks the rule of its request: the stream is still in step and goes on. The
+ * descriptors of @frame are closed already; its payload may be of any size, even none. */
+typedef void (*VhostUserBadFrameFunc) (VhostUserConnection *connection, const VhostUserFrame *frame,
+                                       const GError *error, gpointer data);
+/* The stream has ended: @error is NULL for a clean end between two messages. Called once, from the loop and
+ * never from inside another call; not after vhost_user_connection_close (). */
 typedef void (*VhostUserClosedFunc) (VhostUserConnection *connection, const GError *error,
                                      gpointer data);
 
@@ -25,23 +30,36 @@ gboolean vhost_user_connection_start (VhostUserConnection *connection, VhostReac
                                       VhostUserClosedFunc closed_func, gpointer data,
                                       GError **error);
 
-/* Stops and goes on reading (an answer is still owed). */
+/* Without one, such a message fails the connection. @func gets the data of the start. */
+void vhost_user_connection_set_bad_frame_func (VhostUserConnection *connection,
+                                               VhostUserBadFrameFunc func);
+
+/* Stops and goes on reading (an answer is still owed). Meanwhile the end of the stream goes unnoticed. */
 void vhost_user_connection_set_paused (VhostUserConnection *connection, gboolean paused);
 
 /* Which layouts are in force. */
 void vhost_user_connection_set_protocol_features (VhostUserConnection *connection,
                                                   guint64 protocol_features);
 
-/* Queues @frame and sends what the socket takes now; the rest goes out from the loop, or fails the
- * connection at the deadline. Descriptors are duplicated when they must wait. More than 64 KiB waiting:
- * the connection is failed. Without a loop (not started) it blocks until sent, the deadline, or cancelled. */
+/* Sends what the socket takes of @frame now; the rest goes out from the loop, or fails the connection at the
+ * deadline. Descriptors stay the caller's, and are duplicated when they must wait. More than 64 KiB waiting:
+ * the connection is failed. Without a loop (not started) it blocks until sent, the deadline, or cancelled.
+ * The connection is of no use after an error. */
 gboolean vhost_user_connection_send_frame (VhostUserConnection *connection,
                                            const VhostUserFrame *frame, GCancellable *cancellable,
                                            GError **error);
 
-/* Blocks for one whole message; the connection must not be started. @deadline: monotonic µs. While it waits,
- * @other (or NULL) is served: its frame function is called for each message that arrives there. */
+/* Blocks for one whole message; the connection must not be started. @deadline: monotonic µs, or -1. While it
+ * waits, @other (or NULL), which is started, is served: its frame function is called for each message that
+ * comes. After a timeout or a cancellation the connection is still open and in step: whoever does not want
+ * the message any more closes it. @frame must be empty or new. */
 gboolean vhost_user_connection_receive_frame (VhostUserConnection *connection,
                                               VhostUserFrame *frame, gint64 deadline,
                                               VhostUserConnection *other,
                                               GCancellable *cancellable, GError **error);
+
+/* Reads what is there now, as the loop would. Started connections only. */
+void vhost_user_connection_process_input (VhostUserConnection *connection);
+
+/* The socket, to be watched between two calls; -1 once it is closed. */
+int vhost_user_connection_peek_fd (VhostUserConnection *connection);

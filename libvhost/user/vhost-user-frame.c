@@ -43,6 +43,7 @@ void
 vhost_user_frame_move (VhostUserFrame *to, VhostUserFrame *from)
 {
   *to = *from;
+  memset (from->payload.bytes, 0, from->size);
   from->size = 0;
   from->fds.n = 0;
 }

@@ -3,6 +3,7 @@
  * (vhost-user, “Protocol features”) */
 
 #include <string.h>
+#include "core/vhost-debug-private.h"
 #include "core/vhost-features-private.h"
 #include "user/vhost-user-rules-private.h"
 
@@ -121,7 +122,9 @@ print_value (GString *text, const VhostUserField *field, const VhostUserFrame *f
     break;
   }
   if (names != NULL)
-    g_string_append_printf (text, "0x%" G_GINT64_MODIFIER "x (%s)", value, names);
+    g_string_append_printf (text, "0x%" G_GINT64_MODIFIER "x", value);
+  if (names != NULL && names[0] != '\0')
+    g_string_append_printf (text, " (%s)", names);
 }
 
 /* What most messages do not use is not worth a word: no-fd bits, and the elements of a long array. */
@@ -196,4 +199,18 @@ vhost_user_frame_to_string (VhostUserRole role, const VhostUserFrame *frame)
     g_string_append (text, ", need_reply");
   print_fds (text, &frame->fds);
   return g_string_free (text, FALSE);
+}
+
+void
+vhost_user_frame_show (VhostUserRole role, const char *arrow, const VhostUserFrame *frame,
+                       const GError *error)
+{
+  g_autofree char *text = NULL;
+
+  if (!vhost_debug_has (VHOST_DEBUG_MESSAGE))
+    return;
+  text = vhost_user_frame_to_string (role, frame);
+  vhost_debug_print (
+      "%s %s %s%s%s", role == VHOST_USER_ROLE_BACKEND ? "vhost-user-backend" : "vhost-user", arrow,
+      text, error != NULL ? " — refused: " : "", error != NULL ? error->message : "");
 }

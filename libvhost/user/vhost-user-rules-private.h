@@ -127,3 +127,7 @@ gboolean vhost_user_frame_check (VhostUserRole role, const VhostUserFrame *frame
 
 /* "SET_VRING_NUM index=0 num=256" and ", need_reply", ", 1 fd (eventfd)"; newly allocated. */
 char *vhost_user_frame_to_string (VhostUserRole role, const VhostUserFrame *frame);
+
+/* Shows a message on its way, with the reason why it was refused (or NULL), when VHOST_DEBUG asks for it. */
+void vhost_user_frame_show (VhostUserRole role, const char *arrow, const VhostUserFrame *frame,
+                            const GError *error);

@@ -16,5 +16,5 @@ int vhost_user_socket_connect (const char *path, gint64 deadline, GCancellable *
  * fails when it is no AF_UNIX stream socket. */
 gboolean vhost_user_socket_check (int fd, gboolean *listening, GError **error);
 
-/* Removes @path when it still is the socket that @listen_fd is bound to. */
+/* Stops @listen_fd listening, and removes @path unless it has become somebody else's by now. */
 void vhost_user_socket_unlink (const char *path, int listen_fd);

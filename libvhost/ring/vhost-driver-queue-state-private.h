@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The inside of a driver queue, shared by vhost-driver-queue.c (life, properties, watching) and
+ * vhost-driver-queue-transfer.c (adding, collecting, waiting). */
+#pragma once
+
+#include "core/vhost-reactor-private.h"
+#include "ring/vhost-driver-queue-private.h"
+#include "ring/vhost-split-driver-private.h"
+
+/* A chain is what is sent, then room for the answer. */
+#define VHOST_DRIVER_QUEUE_MAX_PIECES 2
+
+#define VHOST_ALIGN_UP(n, alignment) (((n) + (alignment) -1) / (alignment) * (alignment))
+
+/* A chain that the device has, and the buffer memory under it. */
+typedef struct {
+  guint token;
+  guint64 address;
+  gsize size;
+  const guint8 *answer;
+  gboolean abandoned; /* nobody will ask for it */
+} VhostDriverRequest;
+
+struct _VhostDriverQueue {
+  GObject parent_instance;
+
+  guint index;
+  guint timeout; /* ms */
+  VhostArena *arena;
+  VhostSplitDriver ring;
+  VhostDriverRing addresses;
+  int kick_fd;
+  int call_fd;
+  guint last_token;
+  GQueue kept; /* buffers that came while request() waited for another */
+  GError *shut_down;
+
+  VhostReactor *reactor; /* while watching */
+  VhostWatch *watch;
+  VhostTask used_task;
+};
+
+void vhost_driver_queue_free_request (VhostDriverQueue *queue, VhostDriverRequest *request);

@@ -1,0 +1,531 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* A device served over a vhost-user socket: how a front-end comes and goes, one at a time. While one is
+ * there the next waits in the backlog of the listening socket. Everything runs in the thread-default main
+ * context of listen(), open() or open_fd(). (vhost-user, “Communication”, “Back-end communication”) */
+
+#include <errno.h>
+#include <sys/socket.h>
+#include "core/vhost-error-private.h"
+#include "user/vhost-user-backend-private.h"
+#include "user/vhost-user-socket-private.h"
+
+G_DEFINE_FINAL_TYPE (VhostUserBackend, vhost_user_backend, VHOST_TYPE_BACKEND)
+
+#define ACCEPT_RETRY_MS 1000
+#define DEFAULT_TIMEOUT_MS 10000
+
+enum {
+  PROP_PROTOCOL_FEATURES = 1,
+  PROP_ACKED_PROTOCOL_FEATURES,
+  PROP_TIMEOUT,
+  PROP_DRAIN_TIMEOUT,
+  N_PROPERTIES,
+};
+
+static GParamSpec *properties[N_PROPERTIES];
+static guint signal_refused;
+
+static void watch_listener (VhostUserBackend *backend);
+
+guint64
+vhost_user_backend_get_offered (VhostUserBackend *backend)
+{
+  return vhost_backend_get_private (VHOST_BACKEND (backend))->features |
+         VHOST_BIT (VHOST_FEATURE_PROTOCOL_FEATURES);
+}
+
+guint64
+vhost_user_backend_get_offered_protocol (VhostUserBackend *backend)
+{
+  guint64 offered = backend->offered_protocol & VHOST_USER_BACKEND_PROTOCOL_FEATURES;
+
+  if (vhost_backend_get_private (VHOST_BACKEND (backend))->config_size == 0)
+    offered &= ~VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_CONFIG);
+  return offered;
+}
+
+void
+vhost_user_backend_emit_refused (VhostUserBackend *backend, guint request, const GError *error)
+{
+  g_info ("%s", error->message);
+  g_signal_emit (backend, signal_refused, 0, request, error);
+}
+
+static void
+drop_channel (VhostUserBackend *backend)
+{
+  if (backend->channel != NULL)
+    vhost_user_connection_close (backend->channel);
+  g_clear_object (&backend->channel);
+}
+
+/* Ends the session and waits for the next front-end, if there is a listening socket. */
+void
+vhost_user_backend_drop_connection (VhostUserBackend *backend)
+{
+  g_autoptr (VhostUserConnection) connection = g_steal_pointer (&backend->connection);
+
+  if (connection == NULL)
+    return;
+  vhost_user_backend_forget_drain (backend);
+  drop_channel (backend);
+  vhost_user_connection_close (connection);
+  backend->acked_protocol = 0;
+  backend->owned = FALSE;
+  vhost_backend_end_session (VHOST_BACKEND (backend));
+  watch_listener (backend);
+}
+
+static void
+on_connection_closed (VhostUserConnection *connection, const GError *error, gpointer data)
+{
+  g_autoptr (VhostUserBackend) backend = g_object_ref (data);
+
+  if (backend->connection != connection)
+    return;
+  if (error != NULL)
+    vhost_backend_report_failure (VHOST_BACKEND (backend), error);
+  vhost_user_backend_drop_connection (backend);
+}
+
+static gboolean
+take_connection (VhostUserBackend *backend, int fd, GError **error)
+{
+  g_autoptr (VhostUserConnection) connection =
+      vhost_user_connection_new_take_fd (fd, VHOST_USER_ROLE_FRONTEND, FALSE);
+
+  g_object_set (connection, "timeout", backend->timeout, NULL);
+  vhost_user_connection_set_bad_frame_func (connection, vhost_user_backend_refuse);
+  if (!vhost_user_connection_start (connection, backend->reactor, vhost_user_backend_serve,
+                                    on_connection_closed, backend, error))
+    return FALSE;
+  backend->connection = g_steal_pointer (&connection);
+  vhost_backend_begin_session (VHOST_BACKEND (backend), backend->reactor);
+  return TRUE;
+}
+
+static gboolean
+on_accept_retry (gpointer data)
+{
+  VhostUserBackend *backend = data;
+
+  g_clear_pointer (&backend->listen_retry, g_source_unref);
+  watch_listener (backend);
+  return G_SOURCE_REMOVE;
+}
+
+/* No descriptor is left for the front-end that waits. Trying again at once would spin. */
+static void
+retry_accept_later (VhostUserBackend *backend)
+{
+  vhost_watch_clear (&backend->listen_watch);
+  backend->listen_retry = g_timeout_source_new (ACCEPT_RETRY_MS);
+  g_source_set_callback (backend->listen_retry, on_accept_retry, backend, NULL);
+  g_source_attach (backend->listen_retry, vhost_reactor_get_context (backend->reactor));
+}
+
+static void
+on_listener_ready (guint32 events, gpointer data)
+{
+  g_autoptr (VhostUserBackend) backend = g_object_ref (data);
+  g_autoptr (GError) error = NULL;
+  int fd = accept4 (backend->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+  if (fd < 0) {
+    if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
+      retry_accept_later (backend);
+    return;
+  }
+  vhost_watch_clear (&backend->listen_watch);
+  if (!take_connection (backend, fd, &error)) {
+    vhost_backend_report_failure (VHOST_BACKEND (backend), error);
+    retry_accept_later (backend);
+  }
+}
+
+static void
+watch_listener (VhostUserBackend *backend)
+{
+  g_autoptr (GError) error = NULL;
+
+  if (backend->listen_fd < 0 || backend->listen_watch != NULL || backend->connection != NULL)
+    return;
+  backend->listen_watch = vhost_reactor_add_watch (backend->reactor, backend->listen_fd, EPOLLIN,
+                                                   on_listener_ready, backend, &error);
+  if (backend->listen_watch == NULL)
+    vhost_backend_report_failure (VHOST_BACKEND (backend), error);
+}
+
+static gboolean
+check_closed (VhostUserBackend *backend, GError **error)
+{
+  if (backend->listen_fd < 0 && backend->connection == NULL)
+    return TRUE;
+  return vhost_set_error (error, VHOST_ERROR_BAD_STATE, "the back-end is open already");
+}
+
+static void
+use_current_context (VhostUserBackend *backend)
+{
+  g_clear_pointer (&backend->reactor, vhost_reactor_unref);
+  backend->reactor = vhost_reactor_get ();
+}
+
+static gboolean
+take_listener (VhostUserBackend *backend, int fd)
+{
+  use_current_context (backend);
+  backend->listen_fd = fd;
+  watch_listener (backend);
+  return TRUE;
+}
+
+/**
+ * vhost_user_backend_new:
+ * @device_id: what the device is
+ * @n_queues: how many queues it has, 1 to 256
+ *
+ * Makes a device that nobody can reach yet.
+ *
+ * Returns: (transfer full): the back-end
+ *
+ * Since: 1.0
+ */
+VhostUserBackend *
+vhost_user_backend_new (VhostDeviceId device_id, guint n_queues)
+{
+  return g_object_new (VHOST_USER_TYPE_BACKEND, "device-id", device_id, "n-queues", n_queues, NULL);
+}
+
+/**
+ * vhost_user_backend_listen:
+ * @backend: a back-end
+ * @path: (type filename): where the Unix socket is made
+ * @error: return location
+ *
+ * Waits for front-ends, one after the other, in the thread-default main context. A dead socket at @path is
+ * replaced; a live one or any other file is left alone.
+ *
+ * Returns: %TRUE, or %FALSE with %VHOST_ERROR_BAD_STATE when the back-end is open already, or a
+ *   #GIOErrorEnum when the socket cannot be made
+ *
+ * Since: 1.0
+ */
+gboolean
+vhost_user_backend_listen (VhostUserBackend *backend, const char *path, GError **error)
+{
+  int fd;
+
+  g_return_val_if_fail (VHOST_USER_IS_BACKEND (backend), FALSE);
+  g_return_val_if_fail (path != NULL, FALSE);
+
+  if (!check_closed (backend, error))
+    return FALSE;
+  fd = vhost_user_socket_listen (path, error);
+  if (fd < 0)
+    return FALSE;
+  backend->path = g_strdup (path);
+  return take_listener (backend, fd);
+}
+
+/**
+ * vhost_user_backend_open:
+ * @backend: a back-end
+ * @path: (type filename): the socket at which a front-end listens
+ * @cancellable: (nullable): to give up early
+ * @error: return location
+ *
+ * Connects to a front-end that listens, and serves it in the thread-default main context.
+ *
+ * Returns: %TRUE, or %FALSE with %VHOST_ERROR_BAD_STATE when the back-end is open already, or a
+ *   #GIOErrorEnum when nobody listens
+ *
+ * Since: 1.0
+ */
+gboolean
+vhost_user_backend_open (VhostUserBackend *backend, const char *path, GCancellable *cancellable,
+                         GError **error)
+{
+  int fd;
+
+  g_return_val_if_fail (VHOST_USER_IS_BACKEND (backend), FALSE);
+  g_return_val_if_fail (path != NULL, FALSE);
+
+  if (!check_closed (backend, error))
+    return FALSE;
+  fd = vhost_user_socket_connect (
+      path, g_get_monotonic_time () + backend->timeout * G_TIME_SPAN_MILLISECOND, cancellable,
+      error);
+  if (fd < 0)
+    return FALSE;
+  use_current_context (backend);
+  return take_connection (backend, fd, error);
+}
+
+/**
+ * vhost_user_backend_open_fd:
+ * @backend: a back-end
+ * @fd: a Unix stream socket, connected to a front-end or listening; duplicated
+ * @error: return location
+ *
+ * Serves on a socket that somebody else made; which kind it is is found out.
+ *
+ * Returns: %TRUE, or %FALSE with %VHOST_ERROR_BAD_STATE when the back-end is open already, or an error when
+ *   @fd is no such socket
+ *
+ * Since: 1.0
+ */
+gboolean
+vhost_user_backend_open_fd (VhostUserBackend *backend, int fd, GError **error)
+{
+  gboolean listening;
+  int copy;
+
+  g_return_val_if_fail (VHOST_USER_IS_BACKEND (backend), FALSE);
+
+  if (!check_closed (backend, error) || !vhost_user_socket_check (fd, &listening, error))
+    return FALSE;
+  copy = vhost_fd_dup (fd, error);
+  if (copy < 0)
+    return FALSE;
+  if (listening)
+    return take_listener (backend, copy);
+  use_current_context (backend);
+  return take_connection (backend, copy, error);
+}
+
+/**
+ * vhost_user_backend_close:
+ * @backend: a back-end
+ *
+ * Ends the session with the front-end, if there is one, stops listening and removes the socket it made. The
+ * back-end can be opened again.
+ *
+ * Since: 1.0
+ */
+void
+vhost_user_backend_close (VhostUserBackend *backend)
+{
+  g_return_if_fail (VHOST_USER_IS_BACKEND (backend));
+
+  vhost_watch_clear (&backend->listen_watch);
+  if (backend->listen_retry != NULL) {
+    g_source_destroy (backend->listen_retry);
+    g_clear_pointer (&backend->listen_retry, g_source_unref);
+  }
+  if (backend->path != NULL)
+    vhost_user_socket_unlink (backend->path, backend->listen_fd);
+  g_clear_pointer (&backend->path, g_free);
+  vhost_fd_clear (&backend->listen_fd);
+  vhost_user_backend_drop_connection (backend);
+  g_clear_pointer (&backend->reactor, vhost_reactor_unref);
+}
+
+/**
+ * vhost_user_backend_is_connected:
+ * @backend: a back-end
+ *
+ * Returns: whether a front-end is there
+ *
+ * Since: 1.0
+ */
+gboolean
+vhost_user_backend_is_connected (VhostUserBackend *backend)
+{
+  g_return_val_if_fail (VHOST_USER_IS_BACKEND (backend), FALSE);
+
+  return backend->connection != NULL;
+}
+
+/* Answers on the channel are not waited for: nothing hangs on what they say. */
+static void
+on_channel_answer (VhostUserConnection *channel, VhostUserFrame *frame, gpointer data)
+{
+}
+
+static void
+on_channel_closed (VhostUserConnection *channel, const GError *error, gpointer data)
+{
+  VhostUserBackend *backend = data;
+
+  if (backend->channel == channel)
+    g_clear_object (&backend->channel);
+}
+
+gboolean
+vhost_user_backend_take_channel (VhostUserBackend *backend, int fd, GError **error)
+{
+  VHOST_AUTO_FD owned = fd;
+  g_autoptr (VhostUserConnection) channel = NULL;
+  gboolean listening;
+
+  if (!vhost_user_socket_check (owned, &listening, error))
+    return FALSE;
+  if (listening)
+    return vhost_set_error (error, VHOST_ERROR_BAD_FDS, "the socket is not connected");
+  channel =
+      vhost_user_connection_new_take_fd (vhost_fd_steal (&owned), VHOST_USER_ROLE_BACKEND, TRUE);
+  vhost_user_connection_set_protocol_features (channel, backend->acked_protocol);
+  if (!vhost_user_connection_start (channel, backend->reactor, on_channel_answer, on_channel_closed,
+                                    backend, error))
+    return FALSE;
+  drop_channel (backend);
+  backend->channel = g_steal_pointer (&channel);
+  return TRUE;
+}
+
+static void
+vhost_user_backend_config_changed (VhostBackend *base)
+{
+  VhostUserBackend *backend = VHOST_USER_BACKEND (base);
+  g_auto (VhostUserFrame) frame = {0};
+
+  if (backend->channel == NULL ||
+      !vhost_word_has (backend->acked_protocol, VHOST_USER_PROTOCOL_FEATURE_CONFIG))
+    return;
+  vhost_user_frame_init (&frame, VHOST_USER_BACKEND_CODE_CONFIG_CHANGE_MSG,
+                         VHOST_USER_FLAGS_VERSION, 0);
+  vhost_user_connection_send_frame (backend->channel, &frame, NULL, NULL);
+}
+
+static void
+vhost_user_backend_queue_drained (VhostBackend *base, VhostQueue *queue)
+{
+  VhostUserBackend *backend = VHOST_USER_BACKEND (base);
+
+  if (backend->draining != NULL && backend->draining->queue == queue)
+    vhost_user_backend_answer_drained (backend);
+}
+
+static void
+vhost_user_backend_dispose (GObject *object)
+{
+  vhost_user_backend_close (VHOST_USER_BACKEND (object));
+  G_OBJECT_CLASS (vhost_user_backend_parent_class)->dispose (object);
+}
+
+static void
+vhost_user_backend_get_property (GObject *object, guint id, GValue *value, GParamSpec *pspec)
+{
+  VhostUserBackend *backend = VHOST_USER_BACKEND (object);
+
+  switch (id) {
+  case PROP_PROTOCOL_FEATURES:
+    g_value_set_uint64 (value, backend->offered_protocol);
+    break;
+  case PROP_ACKED_PROTOCOL_FEATURES:
+    g_value_set_uint64 (value, backend->acked_protocol);
+    break;
+  case PROP_TIMEOUT:
+    g_value_set_uint (value, backend->timeout);
+    break;
+  case PROP_DRAIN_TIMEOUT:
+    g_value_set_uint (value, backend->drain_timeout);
+    break;
+  default:
+    G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
+  }
+}
+
+static void
+vhost_user_backend_set_property (GObject *object, guint id, const GValue *value, GParamSpec *pspec)
+{
+  VhostUserBackend *backend = VHOST_USER_BACKEND (object);
+
+  switch (id) {
+  case PROP_PROTOCOL_FEATURES:
+    backend->offered_protocol = g_value_get_uint64 (value);
+    break;
+  case PROP_TIMEOUT:
+    backend->timeout = g_value_get_uint (value);
+    break;
+  case PROP_DRAIN_TIMEOUT:
+    backend->drain_timeout = g_value_get_uint (value);
+    break;
+  default:
+    G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
+  }
+}
+
+static void
+install_properties (GObjectClass *object_class)
+{
+  const GParamFlags writable = G_PARAM_READWRITE | G_PARAM_CONSTRUCT | G_PARAM_STATIC_STRINGS;
+
+  /**
+   * VhostUserBackend:protocol-features:
+   *
+   * Bits of [enum@Vhost.UserProtocolFeature] that may be offered. Those that need something the device does
+   * not have, as CONFIG without a configuration space, are left out.
+   *
+   * Since: 1.0
+   */
+  properties[PROP_PROTOCOL_FEATURES] =
+      g_param_spec_uint64 ("protocol-features", NULL, NULL, 0, G_MAXUINT64,
+                           VHOST_USER_BACKEND_PROTOCOL_FEATURES, writable);
+  /**
+   * VhostUserBackend:acked-protocol-features:
+   *
+   * The protocol features in use; 0 before they are negotiated.
+   *
+   * Since: 1.0
+   */
+  properties[PROP_ACKED_PROTOCOL_FEATURES] =
+      g_param_spec_uint64 ("acked-protocol-features", NULL, NULL, 0, G_MAXUINT64, 0,
+                           G_PARAM_READABLE | G_PARAM_STATIC_STRINGS);
+  /**
+   * VhostUserBackend:timeout:
+   *
+   * How long a front-end may take to finish a message it began, or to read an answer, in milliseconds. In
+   * force from the next connection on.
+   *
+   * Since: 1.0
+   */
+  properties[PROP_TIMEOUT] =
+      g_param_spec_uint ("timeout", NULL, NULL, 1, G_MAXINT, DEFAULT_TIMEOUT_MS, writable);
+  /**
+   * VhostUserBackend:drain-timeout:
+   *
+   * How long a queue that is being stopped waits for buffers in flight, in milliseconds. What was fetched
+   * last and not pushed by then goes back to the ring; anything else is given up.
+   *
+   * Since: 1.0
+   */
+  properties[PROP_DRAIN_TIMEOUT] =
+      g_param_spec_uint ("drain-timeout", NULL, NULL, 1, G_MAXINT, DEFAULT_TIMEOUT_MS, writable);
+  g_object_class_install_properties (object_class, N_PROPERTIES, properties);
+}
+
+static void
+vhost_user_backend_class_init (VhostUserBackendClass *klass)
+{
+  GObjectClass *object_class = G_OBJECT_CLASS (klass);
+  VhostBackendClass *backend_class = VHOST_BACKEND_CLASS (klass);
+
+  object_class->dispose = vhost_user_backend_dispose;
+  object_class->get_property = vhost_user_backend_get_property;
+  object_class->set_property = vhost_user_backend_set_property;
+  backend_class->config_changed = vhost_user_backend_config_changed;
+  backend_class->queue_drained = vhost_user_backend_queue_drained;
+  install_properties (object_class);
+
+  /**
+   * VhostUserBackend::refused:
+   * @backend: the back-end
+   * @request: number of the request
+   * @error: names the request and says why
+   *
+   * A request of the front-end was refused, and changed nothing. The session goes on when the front-end
+   * asked for an answer; else it ends.
+   *
+   * Since: 1.0
+   */
+  signal_refused = g_signal_new ("refused", VHOST_USER_TYPE_BACKEND, G_SIGNAL_RUN_LAST, 0, NULL,
+                                 NULL, NULL, G_TYPE_NONE, 2, G_TYPE_UINT, G_TYPE_ERROR);
+}
+
+static void
+vhost_user_backend_init (VhostUserBackend *backend)
+{
+  backend->listen_fd = -1;
+}

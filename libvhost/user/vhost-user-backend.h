@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#pragma once
+
+#include <gio/gio.h>
+#include <libvhost/endpoint/vhost-backend.h>
+
+G_BEGIN_DECLS
+
+#define VHOST_USER_TYPE_BACKEND (vhost_user_backend_get_type ())
+
+VHOST_AVAILABLE_IN_1_0
+G_DECLARE_FINAL_TYPE (VhostUserBackend, vhost_user_backend, VHOST_USER, BACKEND, VhostBackend)
+
+VHOST_AVAILABLE_IN_1_0
+VhostUserBackend *vhost_user_backend_new (VhostDeviceId device_id, guint n_queues);
+
+VHOST_AVAILABLE_IN_1_0
+gboolean vhost_user_backend_listen (VhostUserBackend *backend, const char *path, GError **error);
+
+VHOST_AVAILABLE_IN_1_0
+gboolean vhost_user_backend_open (VhostUserBackend *backend, const char *path,
+                                  GCancellable *cancellable, GError **error);
+
+VHOST_AVAILABLE_IN_1_0
+gboolean vhost_user_backend_open_fd (VhostUserBackend *backend, int fd, GError **error);
+
+VHOST_AVAILABLE_IN_1_0
+void vhost_user_backend_close (VhostUserBackend *backend);
+
+VHOST_AVAILABLE_IN_1_0
+gboolean vhost_user_backend_is_connected (VhostUserBackend *backend);
+
+G_END_DECLS

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#pragma once
+
+#include <libvhost/endpoint/vhost-device.h>
+
+G_BEGIN_DECLS
+
+#define VHOST_USER_TYPE_FRONTEND (vhost_user_frontend_get_type ())
+
+VHOST_AVAILABLE_IN_1_0
+G_DECLARE_FINAL_TYPE (VhostUserFrontend, vhost_user_frontend, VHOST_USER, FRONTEND, GObject)
+
+VHOST_AVAILABLE_IN_1_0
+VhostUserFrontend *vhost_user_frontend_new (void);
+
+VHOST_AVAILABLE_IN_1_0
+gboolean vhost_user_frontend_open (VhostUserFrontend *frontend, const char *path,
+                                   GCancellable *cancellable, GError **error);
+
+VHOST_AVAILABLE_IN_1_0
+gboolean vhost_user_frontend_open_fd (VhostUserFrontend *frontend, int fd,
+                                      GCancellable *cancellable, GError **error);
+
+VHOST_AVAILABLE_IN_1_0
+void vhost_user_frontend_close (VhostUserFrontend *frontend);
+
+VHOST_AVAILABLE_IN_1_0
+gboolean vhost_user_frontend_is_open (VhostUserFrontend *frontend);
+
+VHOST_AVAILABLE_IN_1_0
+gboolean vhost_user_frontend_has_protocol_feature (VhostUserFrontend *frontend, guint bit);
+
+G_END_DECLS

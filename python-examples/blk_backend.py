@@ -1,0 +1,118 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""A virtio disk, served from an image file or a block device."""
+
+import ctypes
+import os
+import struct
+
+import serve
+from gi.repository import GLib, Vhost
+
+SECTOR = 512
+HEADER = struct.Struct("<IIQ")  # type, reserved, sector
+RANGE = struct.Struct("<QII")  # sector, number of sectors, flags
+IN, OUT, FLUSH, GET_ID, DISCARD, WRITE_ZEROES = 0, 1, 4, 8, 11, 13
+OK, IOERR, UNSUPP = b"\0", b"\1", b"\2"
+PUNCH_HOLE_KEEP_SIZE = 3  # of fallocate()
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+class Disk:
+    def __init__(self, path, read_only):
+        self.fd = os.open(path, (os.O_RDONLY if read_only else os.O_RDWR) | os.O_CLOEXEC)
+        self.size = os.lseek(self.fd, 0, os.SEEK_END) // SECTOR * SECTOR
+        self.read_only = read_only
+        self.name = os.path.basename(path).encode()[:20].ljust(20, b"\0")
+
+    def config(self, n_queues):
+        """struct virtio_blk_config (VIRTIO 1.4, section 5.2.4)."""
+        limit = 1 << 22  # sectors of one discard or write-zeroes
+        return struct.pack(
+            "<QIIHBBIBBHIBBHIIIIIB", self.size // SECTOR, 0, 126, 0, 0, 0, SECTOR, 0, 0, 0, 0,
+            0, 0, n_queues, limit, 1, 1, limit, 1, 0).ljust(96, b"\0")
+
+    def transfer(self, chain, kind, offset):
+        """Moves data between the guest and the file; no byte of it passes through Python."""
+        size = (chain.get_writable_size() - 1) if kind == IN else (
+            chain.get_readable_size() - HEADER.size)
+        if size % SECTOR or offset + size > self.size:
+            return IOERR
+        done = 0
+        while done < size:
+            if kind == IN:
+                n = chain.write_from_fd(done, size - done, self.fd, offset + done)
+            else:
+                n = chain.read_to_fd(HEADER.size + done, size - done, self.fd, offset + done)
+            if n == 0:
+                return IOERR
+            done += n
+        return OK
+
+    def clear(self, chain):
+        """Punches a hole, which reads as zeroes: right for discard and for write-zeroes."""
+        sector, count, _ = RANGE.unpack(chain.read(HEADER.size, RANGE.size))
+        if (sector + count) * SECTOR > self.size:
+            return IOERR
+        done = libc.fallocate(self.fd, PUNCH_HOLE_KEEP_SIZE, ctypes.c_long(sector * SECTOR),
+                              ctypes.c_long(count * SECTOR))
+        return OK if done == 0 else IOERR
+
+    def serve(self, chain, kind, sector):
+        if self.read_only and kind in (OUT, DISCARD, WRITE_ZEROES):
+            return IOERR
+        if kind in (IN, OUT):
+            return self.transfer(chain, kind, sector * SECTOR)
+        if kind == FLUSH:
+            os.fdatasync(self.fd)
+            return OK
+        if kind == GET_ID:
+            chain.write(0, self.name)
+            return OK
+        if kind in (DISCARD, WRITE_ZEROES):
+            return self.clear(chain)
+        return UNSUPP
+
+    def complete(self, chain):
+        """Serves one request; its status is the last byte that the device may write."""
+        room = chain.get_writable_size()
+        if room == 0:
+            return 0  # nowhere to say what became of it
+        try:
+            kind, _, sector = HEADER.unpack(chain.read(0, HEADER.size))
+            status = self.serve(chain, kind, sector)
+        except (GLib.Error, OSError, struct.error):
+            status = IOERR
+        if status != OK:
+            chain.fill(0, 0, room - 1)
+        chain.write(room - 1, status)
+        return room
+
+    def on_kick(self, backend, queue):
+        while (chain := queue.pop()) is not None:
+            queue.push(chain, self.complete(chain))
+        queue.notify()
+
+
+def main():
+    parser = serve.parser(__doc__)
+    parser.add_argument("--read-only", action="store_true", help="refuse to change the image")
+    parser.add_argument("--num-queues", type=int, default=1, help="(%(default)s)")
+    parser.add_argument("image", help="file or block device")
+    options = parser.parse_args()
+    try:
+        disk = Disk(options.image, options.read_only)
+    except OSError as error:
+        serve.fail(f"{options.image}: {error.strerror}")
+    blk = Vhost.UserBackend(device_id=Vhost.DeviceId.BLOCK, n_queues=options.num_queues)
+    blk.set_config(disk.config(options.num_queues))
+    for feature in ("SEG_MAX", "BLK_SIZE", "FLUSH", "MQ"):
+        blk.add_feature(getattr(Vhost.BlkFeature, feature))
+    for feature in ("RO",) if options.read_only else ("DISCARD", "WRITE_ZEROES"):
+        blk.add_feature(getattr(Vhost.BlkFeature, feature))
+    blk.connect("kick", disk.on_kick)
+    serve.run(blk, options)
+
+
+if __name__ == "__main__":
+    main()
