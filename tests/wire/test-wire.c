@@ -10,6 +10,7 @@
 #include "unit/test-fds.h"
 
 typedef struct {
+  char **parts; /* of its line */
   VhostUserRole role;
   const char *name;
   gboolean reply;
@@ -35,10 +36,11 @@ parse_bytes (Vector *vector, const char *hex)
 static Vector *
 parse_line (const char *line)
 {
-  char **parts = g_strsplit (line, "\t", -1); /* stays, like the vectors */
+  char **parts = g_strsplit (line, "\t", -1);
   Vector *vector = g_new0 (Vector, 1);
 
   g_assert_cmpuint (g_strv_length (parts), ==, 7);
+  vector->parts = parts;
   vector->role =
       g_str_equal (parts[0], "backend") ? VHOST_USER_ROLE_BACKEND : VHOST_USER_ROLE_FRONTEND;
   vector->name = parts[1];
@@ -51,6 +53,14 @@ parse_line (const char *line)
 }
 
 static void
+vector_free (Vector *vector)
+{
+  g_strfreev (vector->parts);
+  g_free (vector->bytes);
+  g_free (vector);
+}
+
+static void
 load_vectors (void)
 {
   g_autofree char *path = g_test_build_filename (G_TEST_DIST, "vectors.txt", NULL);
@@ -59,7 +69,7 @@ load_vectors (void)
 
   g_assert_true (g_file_get_contents (path, &text, NULL, NULL));
   lines = g_strsplit (text, "\n", -1);
-  vectors = g_ptr_array_new ();
+  vectors = g_ptr_array_new_with_free_func ((GDestroyNotify) vector_free);
   for (guint i = 0; lines[i] != NULL && lines[i][0] != '\0'; i++)
     g_ptr_array_add (vectors, parse_line (lines[i]));
   g_assert_cmpuint (vectors->len, >, 54);
@@ -351,6 +361,8 @@ test_random_payloads (guint *n_fds, gconstpointer data)
 int
 main (int argc, char **argv)
 {
+  int result;
+
   g_test_init (&argc, &argv, NULL);
   load_vectors ();
   add_fd_test ("/wire/every-rule-has-vectors", test_every_rule_has_vectors);
@@ -363,5 +375,7 @@ main (int argc, char **argv)
   add_fd_test ("/wire/H007-wrong-versions-and-flags", test_h007_wrong_versions_and_flags);
   add_fd_test ("/wire/H007-requests-are-no-replies", test_h007_requests_are_no_replies);
   add_fd_test ("/wire/random-payloads", test_random_payloads);
-  return g_test_run ();
+  result = g_test_run ();
+  g_ptr_array_unref (vectors);
+  return result;
 }
