@@ -5,7 +5,7 @@
 #include "core/vhost-debug-private.h"
 
 static const GDebugKey topics[] = {
-    {"message", VHOST_DEBUG_MESSAGE},
+  { "message", VHOST_DEBUG_MESSAGE },
 };
 
 static gpointer

@@ -49,6 +49,15 @@ typedef enum {
   VHOST_ERROR_QUEUE_FULL,
 } VhostError;
 
+/**
+ * vhost_error_quark:
+ *
+ * Names the error domain; C programs say `VHOST_ERROR`.
+ *
+ * Returns: the quark
+ *
+ * Since: 1.0
+ */
 VHOST_AVAILABLE_IN_1_0
 GQuark vhost_error_quark (void);
 

@@ -235,7 +235,9 @@ vhost_driver_new (VhostDevice *device)
  * vhost_driver_get_device:
  * @driver: a driver
  *
- * Returns: (transfer none): the device it drives
+ * Looks at the device that is driven.
+ *
+ * Returns: (transfer none): the device
  *
  * Since: 1.0
  */
@@ -339,7 +341,9 @@ vhost_driver_stop (VhostDriver *driver, GCancellable *cancellable, GError **erro
  * vhost_driver_is_started:
  * @driver: a driver
  *
- * Returns: whether the queues can be used
+ * Tells whether the queues can be used.
+ *
+ * Returns: whether the driver is started
  *
  * Since: 1.0
  */
@@ -356,7 +360,9 @@ vhost_driver_is_started (VhostDriver *driver)
  * @driver: a driver
  * @bit: number of a VIRTIO feature bit
  *
- * Returns: whether the feature is in use: offered by the device and wanted
+ * Tells whether a feature is in use.
+ *
+ * Returns: whether it was wanted, and offered by the device
  *
  * Since: 1.0
  */
@@ -373,8 +379,9 @@ vhost_driver_has_feature (VhostDriver *driver, guint bit)
  * @driver: a driver
  * @index: number of the queue, from 0
  *
- * Returns: (transfer none) (nullable): the queue, or %NULL when the driver is not started or uses no such
- *   queue
+ * Finds a queue.
+ *
+ * Returns: (transfer none) (nullable): the queue, or %NULL when the driver is not started or uses no such queue
  *
  * Since: 1.0
  */
@@ -390,8 +397,9 @@ vhost_driver_get_queue (VhostDriver *driver, guint index)
  * vhost_driver_get_memory:
  * @driver: a driver
  *
- * Returns: (transfer none) (nullable): the memory that the device sees, or %NULL when the driver is not
- *   started
+ * Looks at the memory that the device sees.
+ *
+ * Returns: (transfer none) (nullable): the table, or %NULL when the driver is not started
  *
  * Since: 1.0
  */

@@ -8,6 +8,16 @@ G_BEGIN_DECLS
 
 #define VHOST_TYPE_DRIVER (vhost_driver_get_type ())
 
+/**
+ * VhostDriver:
+ *
+ * A guest without a VM: starts any device on memory and queues of its own, so that a program can
+ * send it requests.
+ *
+ * Belongs to the thread that started it.
+ *
+ * Since: 1.0
+ */
 VHOST_AVAILABLE_IN_1_0
 G_DECLARE_FINAL_TYPE (VhostDriver, vhost_driver, VHOST, DRIVER, GObject)
 

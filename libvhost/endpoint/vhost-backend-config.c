@@ -37,7 +37,9 @@ vhost_backend_set_config (VhostBackend *backend, const guint8 *data, gsize lengt
  * @backend: a backend
  * @length: (out): bytes returned
  *
- * Returns: (transfer full) (array length=length): the whole configuration space, with what the driver
+ * Copies the whole configuration space.
+ *
+ * Returns: (transfer full) (array length=length): the bytes, with what the driver
  *   wrote
  *
  * Since: 1.0
@@ -78,8 +80,8 @@ vhost_backend_set_config_writable (VhostBackend *backend, gsize offset, gsize si
  * vhost_backend_announce_config:
  * @backend: a backend
  *
- * Tells the front-end that the configuration space changed, so that the guest reads it again. While all
- * queues are stopped nothing may be said: then it is said when the first one starts.
+ * Tells the front-end that the configuration space changed, so that the guest reads it again. While
+ * all queues are stopped nothing may be said: then it is said when the first one starts.
  *
  * Since: 1.0
  */

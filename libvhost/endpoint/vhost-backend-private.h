@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What a transport does with the device it carries. Each call checks everything before it changes anything;
- * the error says what was wrong, the transport adds the name of its request. Control thread. */
+/* What a transport does with the device it carries. Each call checks everything before it changes
+ * anything; the error says what was wrong, the transport adds the name of its request. Control
+ * thread. */
 #pragma once
 
 #include <gio/gio.h>
@@ -41,8 +42,8 @@ typedef struct {
 
 VhostBackendPrivate *vhost_backend_get_private (VhostBackend *backend);
 
-/* A session begins and ends. Ending stops all queues at once, whatever is in flight, and forgets everything
- * the other side said. */
+/* A session begins and ends. Ending stops all queues at once, whatever is in flight, and forgets
+ * everything the other side said. */
 void vhost_backend_begin_session (VhostBackend *backend, VhostReactor *reactor);
 void vhost_backend_end_session (VhostBackend *backend);
 
@@ -58,20 +59,22 @@ void vhost_backend_reset (VhostBackend *backend);
 
 VhostVring *vhost_backend_find_vring (VhostBackend *backend, guint64 index, GError **error);
 gboolean vhost_backend_any_started (VhostBackend *backend);
-gboolean vhost_vring_set_num (VhostVring *vring, guint num, GError **error);
-gboolean
-vhost_vring_set_addr (VhostBackend *backend, VhostVring *vring, const VhostQueueSetup *addr,
-                      guint flags, guint64 log, GError **error);
+gboolean vhost_vring_set_num (VhostBackend *backend, VhostVring *vring, guint num, GError **error);
+gboolean vhost_vring_set_addr (VhostBackend *backend, VhostVring *vring,
+                               const VhostQueueSetup *addr, guint flags, guint64 log,
+                               GError **error);
 gboolean vhost_vring_set_base (VhostVring *vring, guint32 base, GError **error);
 
-/* The ring is started now, or as soon as the rest of its setup has arrived. Takes @kick_fd (-1: none), also
- * when it fails. */
+/* The ring is started now, or as soon as the rest of its setup has arrived. Takes @kick_fd (-1:
+ * none), also when it fails. */
 gboolean vhost_vring_start (VhostBackend *backend, VhostVring *vring, int kick_fd, GError **error);
-/* Tries again a start that waited; what is wrong with the ring is reported as a failure of the device. */
+/* Tries again a start that waited; what is wrong with the ring is reported as a failure of the
+ * device. */
 void vhost_vring_start_pending (VhostBackend *backend, VhostVring *vring);
 void vhost_vring_set_enabled (VhostVring *vring, gboolean enabled);
 
-/* TRUE: stopped, finish now. FALSE: buffers are in flight, the class's queue_drained() will be called. */
+/* TRUE: stopped, finish now. FALSE: buffers are in flight, the class's queue_drained() will be
+ * called. */
 gboolean vhost_vring_stop (VhostBackend *backend, VhostVring *vring);
 /* Returns where the queue goes on. */
 guint16 vhost_vring_finish_stop (VhostBackend *backend, VhostVring *vring);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The two booleans of each ring, started and enabled, and what must have been said before it can start, in
- * whatever order it is said. Control thread. (vhost-user, “Ring states”; VIRTIO 1.4, section 2.6) */
+/* The two booleans of each ring, started and enabled, and what must have been said before it can
+ * start, in whatever order it is said. Control thread. (vhost-user, “Ring states”; VIRTIO 1.4,
+ * section 2.6) */
 
 #include "core/vhost-error-private.h"
 #include "core/vhost-fd-private.h"
@@ -40,7 +41,7 @@ check_stopped (VhostVring *vring, GError **error)
 }
 
 gboolean
-vhost_vring_set_num (VhostVring *vring, guint num, GError **error)
+vhost_vring_set_num (VhostBackend *backend, VhostVring *vring, guint num, GError **error)
 {
   if (!check_stopped (vring, error))
     return FALSE;
@@ -50,6 +51,8 @@ vhost_vring_set_num (VhostVring *vring, guint num, GError **error)
                             num);
   vring->setup.size = num;
   vring->has_num = TRUE;
+  if (vring->start_wanted)
+    vhost_vring_start_pending (backend, vring);
   return TRUE;
 }
 

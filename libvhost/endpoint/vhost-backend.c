@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Owns what every served device has, whatever carries it: identity, features, status, memory and queues.
- * Control thread. (VIRTIO 1.4, section 2) */
+/* Owns what every served device has, whatever carries it: identity, features, status, memory and
+ * queues. Control thread. (VIRTIO 1.4, section 2) */
 
 #include <string.h>
 #include <libvhost/vhost-enum-types.h>
@@ -183,8 +183,8 @@ install_properties (GObjectClass *object_class)
   /**
    * VhostBackend:features:
    *
-   * The VIRTIO feature bits that the device offers. The bits of the transport are added to them. From the
-   * start: VERSION_1, INDIRECT_DESC and EVENT_IDX.
+   * The VIRTIO feature bits that the device offers. The bits of the transport are added to them.
+   * From the start: VERSION_1, INDIRECT_DESC and EVENT_IDX.
    *
    * Since: 1.0
    */
@@ -203,8 +203,8 @@ install_properties (GObjectClass *object_class)
   /**
    * VhostBackend:status:
    *
-   * The device status that the driver wrote: bits of [flags@Vhost.Status]. 0 with a front-end that does not
-   * tell.
+   * The device status that the driver wrote: bits of [flags@Vhost.Status]. 0 with a front-end that
+   * does not tell.
    *
    * Since: 1.0
    */
@@ -228,8 +228,8 @@ install_signals (void)
    * @backend: the backend
    * @queue: the queue that has buffers
    *
-   * The driver made buffers available. Pop until the queue is empty: a kick carries nothing, and one
-   * emission stands for any number of them. Not emitted for a queue that has a kick function.
+   * The driver made buffers available. Pop until the queue is empty: a kick carries nothing, and
+   * one emission stands for any number of them. Not emitted for a queue that has a kick function.
    *
    * Since: 1.0
    */
@@ -249,7 +249,8 @@ install_signals (void)
    * @backend: the backend
    * @queue: the queue
    *
-   * Nothing more can be popped. Push what is still held, or give it back: the front-end waits for it.
+   * Nothing more can be popped. Push what is still held, or give it back: the front-end waits for
+   * it.
    *
    * Since: 1.0
    */
@@ -327,8 +328,8 @@ install_signals (void)
    * @backend: the backend
    * @error: what happened
    *
-   * Something from outside broke the device: a queue whose ring obeys no rule, memory that went away, a
-   * front-end whose messages cannot be served. Only what the error names is affected.
+   * Something from outside broke the device: a queue whose ring obeys no rule, memory that went
+   * away, a front-end whose messages cannot be served. Only what the error names is affected.
    *
    * Since: 1.0
    */
@@ -360,7 +361,9 @@ vhost_backend_init (VhostBackend *backend)
  * vhost_backend_get_device_id:
  * @backend: a backend
  *
- * Returns: what the device is
+ * Tells what the device is.
+ *
+ * Returns: its number in the VIRTIO specification
  *
  * Since: 1.0
  */
@@ -376,7 +379,9 @@ vhost_backend_get_device_id (VhostBackend *backend)
  * vhost_backend_get_n_queues:
  * @backend: a backend
  *
- * Returns: how many queues the device has
+ * Counts the queues of the device.
+ *
+ * Returns: how many there are, whether they are in use or not
  *
  * Since: 1.0
  */
@@ -393,8 +398,9 @@ vhost_backend_get_n_queues (VhostBackend *backend)
  * @backend: a backend
  * @index: number of the queue, from 0
  *
- * Returns: (transfer none) (nullable): the queue, the same object for the life of @backend; %NULL when
- *   there is none of that number
+ * Finds a queue: the same object for the life of @backend.
+ *
+ * Returns: (transfer none) (nullable): the queue, or %NULL when there is none of that number
  *
  * Since: 1.0
  */
@@ -452,7 +458,9 @@ vhost_backend_remove_feature (VhostBackend *backend, guint bit)
  * @backend: a backend
  * @bit: number of a VIRTIO feature bit
  *
- * Returns: whether the feature is in use: offered and accepted
+ * Tells whether a feature is in use.
+ *
+ * Returns: whether it was offered and accepted
  *
  * Since: 1.0
  */
@@ -468,7 +476,10 @@ vhost_backend_has_feature (VhostBackend *backend, guint bit)
  * vhost_backend_get_memory:
  * @backend: a backend
  *
- * Returns: (transfer none) (nullable): guest memory as it is now, or %NULL when none is shared
+ * Looks at the memory that the front-end shares now; it may be another table after the next
+ * message.
+ *
+ * Returns: (transfer none) (nullable): the table, or %NULL when none is shared
  *
  * Since: 1.0
  */
@@ -500,7 +511,7 @@ stop_all (VhostBackend *backend)
     vhost_vring_stop (backend, vring);
     vhost_vring_finish_stop (backend, vring);
     vhost_vring_set_enabled (vring, FALSE);
-    *vring = (VhostVring){.queue = vring->queue};
+    *vring = (VhostVring){ .queue = vring->queue };
   }
 }
 

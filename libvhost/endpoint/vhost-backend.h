@@ -9,6 +9,16 @@ G_BEGIN_DECLS
 
 #define VHOST_TYPE_BACKEND (vhost_backend_get_type ())
 
+/**
+ * VhostBackend:
+ *
+ * A device that this program serves: what it is, its features, its configuration space and its
+ * queues. Connect to its signals, then start it by the method of the transport that carries it.
+ *
+ * Everything happens in the main context that was the thread's default at that moment.
+ *
+ * Since: 1.0
+ */
 VHOST_AVAILABLE_IN_1_0
 G_DECLARE_DERIVABLE_TYPE (VhostBackend, vhost_backend, VHOST, BACKEND, GObject)
 

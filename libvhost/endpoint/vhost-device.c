@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The interface through which a VMM, or a driver without one, drives a device, whatever carries it. Holds no
- * state; each call goes to the implementation and runs on its thread. Ring addresses are guest physical: the
- * implementation knows what its transport wants. (vhost-user, “Front-end message types”) */
+/* The interface through which a VMM, or a driver without one, drives a device, whatever carries it.
+ * Holds no state; each call goes to the implementation and runs on its thread. Ring addresses are
+ * guest physical: the implementation knows what its transport wants. (vhost-user, “Front-end
+ * message types”) */
 
 #include "core/vhost-error-private.h"
 #include "endpoint/vhost-device.h"
@@ -16,7 +17,8 @@ vhost_device_default_init (VhostDeviceInterface *iface)
    * @device: the device
    * @index: the queue
    *
-   * The device has used buffers of a queue. Only from devices that watch call descriptors themselves.
+   * The device has used buffers of a queue. Only from devices that watch call descriptors
+   * themselves.
    *
    * Since: 1.0
    */

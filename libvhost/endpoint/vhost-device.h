@@ -8,6 +8,16 @@ G_BEGIN_DECLS
 
 #define VHOST_TYPE_DEVICE (vhost_device_get_type ())
 
+/**
+ * VhostDevice:
+ *
+ * A device that this program drives, wherever it lives: what a VMM asks of it, request by request.
+ * [class@Vhost.Driver] makes the requests for a program that only wants queues.
+ *
+ * Calls block, and belong to one thread at a time.
+ *
+ * Since: 1.0
+ */
 VHOST_AVAILABLE_IN_1_0
 G_DECLARE_INTERFACE (VhostDevice, vhost_device, VHOST, DEVICE, GObject)
 
@@ -36,7 +46,8 @@ G_DECLARE_INTERFACE (VhostDevice, vhost_device, VHOST, DEVICE, GObject)
  * @reset: see [method@Vhost.Device.reset]
  * @reserved: room for later versions
  *
- * What a kind of device implements. A function that is missing is answered with `G_IO_ERROR_NOT_SUPPORTED`.
+ * What a kind of device implements. A function that is missing is answered with
+ * `G_IO_ERROR_NOT_SUPPORTED`.
  *
  * Since: 1.0
  */
@@ -108,8 +119,8 @@ gboolean vhost_device_set_log_base (VhostDevice *device, int fd, guint64 size, g
                                     GCancellable *cancellable, GError **error);
 
 VHOST_AVAILABLE_IN_1_0
-gboolean
-vhost_device_set_log_fd (VhostDevice *device, int fd, GCancellable *cancellable, GError **error);
+gboolean vhost_device_set_log_fd (VhostDevice *device, int fd, GCancellable *cancellable,
+                                  GError **error);
 
 VHOST_AVAILABLE_IN_1_0
 gboolean vhost_device_set_vring_num (VhostDevice *device, guint index, guint num,

@@ -144,7 +144,9 @@ vhost_memory_region_new (guint64 guest_address, guint64 size, guint64 user_addre
  * vhost_memory_region_ref:
  * @region: a region
  *
- * Returns: (transfer full): @region, with one more reference
+ * Takes one more reference. May be called from any thread.
+ *
+ * Returns: (transfer full): @region
  *
  * Since: 1.0
  */
@@ -180,6 +182,8 @@ vhost_memory_region_unref (VhostMemoryRegion *region)
  * vhost_memory_region_get_guest_address:
  * @region: a region
  *
+ * Tells where the guest sees the region.
+ *
  * Returns: guest physical address of the first byte
  *
  * Since: 1.0
@@ -194,7 +198,9 @@ vhost_memory_region_get_guest_address (VhostMemoryRegion *region)
  * vhost_memory_region_get_size:
  * @region: a region
  *
- * Returns: bytes
+ * Tells how large the region is.
+ *
+ * Returns: its size in bytes
  *
  * Since: 1.0
  */
@@ -207,6 +213,8 @@ vhost_memory_region_get_size (VhostMemoryRegion *region)
 /**
  * vhost_memory_region_get_user_address:
  * @region: a region
+ *
+ * Tells where the front-end has mapped the region.
  *
  * Returns: the front-end's address of the first byte
  *
@@ -222,7 +230,9 @@ vhost_memory_region_get_user_address (VhostMemoryRegion *region)
  * vhost_memory_region_get_offset:
  * @region: a region
  *
- * Returns: where in its file the region begins, in bytes
+ * Tells where in its file the region begins.
+ *
+ * Returns: the offset in bytes
  *
  * Since: 1.0
  */
@@ -236,7 +246,9 @@ vhost_memory_region_get_offset (VhostMemoryRegion *region)
  * vhost_memory_region_peek_fd:
  * @region: a region
  *
- * Returns: the descriptor of the file, owned by the region; -1 for a region that came from a peer, whose
+ * Looks at the descriptor of the file, which stays the region's.
+ *
+ * Returns: the descriptor; -1 for a region that came from a peer, whose
  *   descriptor is closed once it is mapped
  *
  * Since: 1.0

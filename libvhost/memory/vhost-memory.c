@@ -74,7 +74,9 @@ vhost_span_search (const VhostSpan *table, guint n, guint64 address)
 /**
  * vhost_memory_new: (constructor)
  *
- * Returns: (transfer full): a table without regions
+ * Makes a table without regions. May be called from any thread.
+ *
+ * Returns: (transfer full): the table
  *
  * Since: 1.0
  */
@@ -88,7 +90,9 @@ vhost_memory_new (void)
  * vhost_memory_ref:
  * @memory: a table
  *
- * Returns: (transfer full): @memory, with one more reference
+ * Takes one more reference. May be called from any thread.
+ *
+ * Returns: (transfer full): @memory
  *
  * Since: 1.0
  */
@@ -223,7 +227,9 @@ vhost_memory_remove (VhostMemory *memory, guint64 guest_address, guint64 size, g
  * vhost_memory_get_n_regions:
  * @memory: a table
  *
- * Returns: how many regions there are
+ * Counts the regions.
+ *
+ * Returns: how many there are
  *
  * Since: 1.0
  */
@@ -237,6 +243,8 @@ vhost_memory_get_n_regions (VhostMemory *memory)
  * vhost_memory_get_region:
  * @memory: a table
  * @index: counted by guest address from 0
+ *
+ * Finds a region by its place in the order of guest addresses.
  *
  * Returns: (transfer none) (nullable): the region, or %NULL past the end
  *

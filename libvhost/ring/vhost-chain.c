@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Handles of chains. A handle names a slot of its queue and the generation it was popped in; once the
- * slot has moved on, the handle is dead. Bytes are copied straight from and to guest memory, which the
- * driver may change at any time: nothing is read twice, and only the writable part is ever written.
+/* Handles of chains. A handle names a slot of its queue and the generation it was popped in; once
+ * the slot has moved on, the handle is dead. Bytes are copied straight from and to guest memory,
+ * which the driver may change at any time: nothing is read twice, and only the writable part is
+ * ever written.
  *
  * On the queue's thread. (VIRTIO 1.4, section 2.6) */
 
@@ -28,7 +29,7 @@ vhost_chain_new (VhostQueue *queue, VhostSlot *slot)
 
   queue->generation += queue->generation == G_MAXUINT32 ? 2 : 1;
   slot->generation = queue->generation;
-  *chain = (VhostChain){1, g_object_ref (queue), slot->head, slot->generation};
+  *chain = (VhostChain){ 1, g_object_ref (queue), slot->head, slot->generation };
   return chain;
 }
 
@@ -153,7 +154,7 @@ typedef struct {
 static Cursor
 cursor_new (const struct iovec *iov, gsize total, gsize offset, gsize size)
 {
-  Cursor cursor = {iov, offset, offset < total ? MIN (size, total - offset) : 0};
+  Cursor cursor = { iov, offset, offset < total ? MIN (size, total - offset) : 0 };
 
   if (cursor.left == 0)
     return cursor;
@@ -166,14 +167,14 @@ static Cursor
 cursor_new_readable (const VhostSlot *slot, gsize offset, gsize size)
 {
   return slot != NULL ? cursor_new (slot->iov, slot->readable_size, offset, size)
-                      : (Cursor){NULL, 0, 0};
+                      : (Cursor){ NULL, 0, 0 };
 }
 
 static Cursor
 cursor_new_writable (const VhostSlot *slot, gsize offset, gsize size)
 {
   return slot != NULL ? cursor_new (slot->iov + slot->n_readable, slot->writable_size, offset, size)
-                      : (Cursor){NULL, 0, 0};
+                      : (Cursor){ NULL, 0, 0 };
 }
 
 static gboolean
@@ -206,8 +207,8 @@ note_written (VhostSlot *slot, gsize offset, gsize size)
  * @size: how many bytes to read at most; %G_MAXSIZE for all
  * @length: (out): how many bytes there were
  *
- * Copies bytes that the driver gives. The copy is what to check and to use: the driver may change the
- * original at any time.
+ * Copies bytes that the driver gives. The copy is what to check and to use: the driver may change
+ * the original at any time.
  *
  * On the queue's thread.
  *
@@ -383,8 +384,8 @@ vhost_chain_read_to_fd (VhostChain *chain, gsize offset, gsize size, int fd, gin
  *
  * On the queue's thread.
  *
- * Returns: how many bytes came out of the file, or -1 with %VHOST_ERROR_BAD_STATE for a dead handle,
- *   %VHOST_ERROR_BAD_MEMORY when guest memory has lost its file, or a `G_IO_ERROR`
+ * Returns: how many bytes came out of the file, or -1 with %VHOST_ERROR_BAD_STATE for a dead
+ * handle, %VHOST_ERROR_BAD_MEMORY when guest memory has lost its file, or a `G_IO_ERROR`
  *
  * Since: 1.0
  */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What a device wrote into one buffer, copied out of shared memory when it was collected. Immutable. */
+/* What a device wrote into one buffer, copied out of shared memory when it was collected.
+ * Immutable. */
 
 #include "ring/vhost-driver-queue-private.h"
 

@@ -5,16 +5,17 @@
 #include "memory/vhost-memory-private.h"
 #include "ring/vhost-driver-queue.h"
 
-/* Buffer memory of a driver: a range of one region, in pages of 4 KiB, first fit with a roving start.
- * Shared by the queues of a driver, on one thread. Reference counted: buffers outlive queues. */
+/* Buffer memory of a driver: a range of one region, in pages of 4 KiB, first fit with a roving
+ * start. Shared by the queues of a driver, on one thread. Reference counted: buffers outlive
+ * queues. */
 typedef struct _VhostArena VhostArena;
 
 VhostArena *vhost_arena_new (VhostMemory *memory, guint64 guest_address, guint64 size);
 VhostArena *vhost_arena_ref (VhostArena *arena);
 void vhost_arena_unref (VhostArena *arena);
-guint8 *
-vhost_arena_alloc (VhostArena *arena, gsize size, guint64 *guest_address); /* NULL: no room */
-gsize vhost_arena_get_size (VhostArena *arena);                            /* bytes, taken or not */
+guint8 *vhost_arena_alloc (VhostArena *arena, gsize size,
+                           guint64 *guest_address); /* NULL: no room */
+gsize vhost_arena_get_size (VhostArena *arena);     /* bytes, taken or not */
 void vhost_arena_free (VhostArena *arena, guint64 guest_address, gsize size);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (VhostArena, vhost_arena_unref)
@@ -34,9 +35,9 @@ typedef struct {
 } VhostDriverRing;
 
 /* Lays out a ring at @guest_address (zeroed, get_ring_bytes() long, inside the arena's memory). */
-VhostDriverQueue *
-vhost_driver_queue_new (guint index, guint size, gboolean event_idx, gboolean indirect,
-                        VhostArena *arena, guint8 *ring, guint64 guest_address, GError **error);
+VhostDriverQueue *vhost_driver_queue_new (guint index, guint size, gboolean event_idx,
+                                          gboolean indirect, VhostArena *arena, guint8 *ring,
+                                          guint64 guest_address, GError **error);
 void vhost_driver_queue_get_ring (VhostDriverQueue *queue, VhostDriverRing *ring);
 int vhost_driver_queue_peek_kick_fd (VhostDriverQueue *queue);
 

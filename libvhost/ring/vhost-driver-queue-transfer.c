@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Buffers of a driver queue: bytes in, bytes out. Data is copied into shared memory when it is added
- * and out of it when it is collected, so that the device cannot change what the caller sees.
+/* Buffers of a driver queue: bytes in, bytes out. Data is copied into shared memory when it is
+ * added and out of it when it is collected, so that the device cannot change what the caller sees.
  *
  * Owns the requests that are outstanding. One thread. (VIRTIO 1.4, sections 2.7.13 and 2.7.14) */
 
@@ -66,10 +66,10 @@ add_chain (VhostDriverQueue *self, VhostDriverRequest *request, guint8 *host, co
 
   if (length > 0) {
     memcpy (host, data, length);
-    pieces[n++] = (VhostDriverPiece){request->address, (guint32) length};
+    pieces[n++] = (VhostDriverPiece){ request->address, (guint32) length };
   }
   if (response_size > 0)
-    pieces[n] = (VhostDriverPiece){request->address + offset, (guint32) response_size};
+    pieces[n] = (VhostDriverPiece){ request->address + offset, (guint32) response_size };
   request->answer = host + offset;
   return vhost_split_driver_add (&self->ring, pieces, n, response_size > 0, request);
 }
@@ -110,9 +110,9 @@ add_request (VhostDriverQueue *self, const guint8 *data, gsize length, gsize res
  *
  * Adds a buffer. The device does not see it before [method@Vhost.DriverQueue.kick].
  *
- * Returns: a token that names the buffer when it is collected, or 0 with %VHOST_ERROR_QUEUE_FULL when
- *   there is no room until more is collected, %VHOST_ERROR_INVALID_VALUE when there is nothing to add
- *   or it can never fit, or the reason why the queue has ended
+ * Returns: a token that names the buffer when it is collected, or 0 with %VHOST_ERROR_QUEUE_FULL
+ * when there is no room until more is collected, %VHOST_ERROR_INVALID_VALUE when there is nothing
+ * to add or it can never fit, or the reason why the queue has ended
  *
  * Since: 1.0
  */
@@ -155,7 +155,8 @@ vhost_driver_queue_free_request (VhostDriverQueue *self, VhostDriverRequest *req
 
 /* --- Collect ------------------------------------------------------------------------------- */
 
-/* The next used buffer, without those nobody waits for; NULL when there is none or the ring is broken.
+/* The next used buffer, without those nobody waits for; NULL when there is none or the ring is
+ * broken.
  * */
 static VhostDriverBuffer *
 take_used (VhostDriverQueue *self)
@@ -200,8 +201,8 @@ take_used_or_arm (VhostDriverQueue *self)
  *
  * Takes the next buffer that the device has used, without waiting.
  *
- * Returns: (transfer full) (nullable): the buffer; %NULL without an error when there is none, or with
- *   %VHOST_ERROR_BROKEN_QUEUE when the device broke the rules
+ * Returns: (transfer full) (nullable): the buffer; %NULL without an error when there is none, or
+ * with %VHOST_ERROR_BROKEN_QUEUE when the device broke the rules
  *
  * Since: 1.0
  */
@@ -312,8 +313,8 @@ keep_buffer (VhostDriverQueue *self, VhostDriverBuffer *buffer)
  * [property@Vhost.DriverQueue:timeout] says. Other buffers that come meanwhile are kept for
  * [method@Vhost.DriverQueue.collect]. Blocks the thread.
  *
- * Returns: (transfer full) (array length=out_length): what the device wrote, or %NULL with an error as
- *   of [method@Vhost.DriverQueue.add] and [method@Vhost.DriverQueue.wait]
+ * Returns: (transfer full) (array length=out_length): what the device wrote, or %NULL with an error
+ * as of [method@Vhost.DriverQueue.add] and [method@Vhost.DriverQueue.wait]
  *
  * Since: 1.0
  */

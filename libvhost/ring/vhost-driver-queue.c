@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The driver side of a queue: where its ring lies, its descriptors, its properties, and the watch that
- * emits its signal. What it does with buffers is in vhost-driver-queue-transfer.c.
+/* The driver side of a queue: where its ring lies, its descriptors, its properties, and the watch
+ * that emits its signal. What it does with buffers is in vhost-driver-queue-transfer.c.
  *
  * One thread. (VIRTIO 1.4, section 2.7) */
 
@@ -27,8 +27,8 @@ typedef struct {
  * answer; [method@Vhost.DriverQueue.add], [method@Vhost.DriverQueue.kick] and
  * [method@Vhost.DriverQueue.collect] do the same step by step, for many at a time.
  *
- * The device is not trusted: what it reports is checked, and a device that breaks the rules breaks the
- * queue.
+ * The device is not trusted: what it reports is checked, and a device that breaks the rules breaks
+ * the queue.
  *
  * Belongs to one thread.
  *
@@ -216,7 +216,7 @@ vhost_driver_queue_new (guint index, guint size, gboolean event_idx, gboolean in
   self->index = index;
   self->arena = vhost_arena_ref (arena);
   self->addresses =
-      (VhostDriverRing){guest_address, guest_address + layout.avail, guest_address + layout.used};
+      (VhostDriverRing){ guest_address, guest_address + layout.avail, guest_address + layout.used };
   vhost_split_driver_init (&self->ring, (guint16) size, event_idx, ring, ring + layout.avail,
                            ring + layout.used);
   if (indirect)
@@ -372,8 +372,8 @@ on_call (guint32 events, gpointer data)
  * @queue: a queue
  * @error: return location
  *
- * Emits [signal@Vhost.DriverQueue::used] from now on, in the thread-default main context of the caller,
- * when the device has used buffers; also for those that it has used already.
+ * Emits [signal@Vhost.DriverQueue::used] from now on, in the thread-default main context of the
+ * caller, when the device has used buffers; also for those that it has used already.
  *
  * Returns: %FALSE with a `G_IO_ERROR` when the call descriptor cannot be watched
  *

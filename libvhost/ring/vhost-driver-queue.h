@@ -69,8 +69,8 @@ VHOST_AVAILABLE_IN_1_0
 VhostDriverBuffer *vhost_driver_queue_collect (VhostDriverQueue *queue, GError **error);
 
 VHOST_AVAILABLE_IN_1_0
-VhostDriverBuffer *
-vhost_driver_queue_wait (VhostDriverQueue *queue, GCancellable *cancellable, GError **error);
+VhostDriverBuffer *vhost_driver_queue_wait (VhostDriverQueue *queue, GCancellable *cancellable,
+                                            GError **error);
 
 VHOST_AVAILABLE_IN_1_0
 guint8 *vhost_driver_queue_request (VhostDriverQueue *queue, const guint8 *data, gsize length,

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Starting and stopping a queue, and the memory that it lives in. A table is held as long as a chain
- * that was popped under it is in flight; when a new one does not hold the ring, the queue pauses and
- * keeps completions back until one does.
+/* Starting and stopping a queue, and the memory that it lives in. A table is held as long as a
+ * chain that was popped under it is in flight; when a new one does not hold the ring, the queue
+ * pauses and keeps completions back until one does.
  *
- * On the queue's thread. (vhost-user, “Ring states” and “Suspending a device”; VIRTIO 1.4, section 2.7)
+ * On the queue's thread. (vhost-user, “Ring states” and “Suspending a device”; VIRTIO 1.4,
+ * section 2.7)
  * */
 
 #include "ring/vhost-queue-state-private.h"
@@ -191,7 +192,7 @@ push_held (VhostQueue *self)
 gboolean
 vhost_queue_set_memory (VhostQueue *self, VhostMemory *memory)
 {
-  RingParts parts = {NULL, NULL, NULL};
+  RingParts parts = { NULL, NULL, NULL };
   VhostQueuePin *old = self->pin;
 
   if (!vhost_queue_has_ring (self))
@@ -201,7 +202,7 @@ vhost_queue_set_memory (VhostQueue *self, VhostMemory *memory)
   self->sigbus_seen = 0;
   self->paused = !locate_parts (&self->setup, memory, &parts, NULL);
   if (self->paused)
-    parts = (RingParts){NULL, NULL, NULL};
+    parts = (RingParts){ NULL, NULL, NULL };
   vhost_split_device_set_memory (&self->ring, memory, parts.desc, parts.avail, parts.used);
   if (!self->paused)
     push_held (self);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* How a queue wakes up, and how it breaks. A kick says only that there may be buffers: the descriptor
- * is emptied, the handler runs once, notifications are switched on again and the ring is looked at
- * again. Everything that could lose a wake-up is in look() and vhost_queue_arm().
+/* How a queue wakes up, and how it breaks. A kick says only that there may be buffers: the
+ * descriptor is emptied, the handler runs once, notifications are switched on again and the ring is
+ * looked at again. Everything that could lose a wake-up is in look() and vhost_queue_arm().
  *
  * On the queue's thread. (VIRTIO 1.4, sections 2.7.7 and 2.7.13; vhost-user, “Ring states”) */
 
@@ -56,7 +56,7 @@ vhost_queue_check_memory (VhostQueue *self)
   if (region == NULL)
     return TRUE;
   if (self->ring.error.fault == VHOST_RING_FAULT_NONE)
-    self->ring.error = (VhostRingError){VHOST_RING_FAULT_MEMORY, region->guest_address};
+    self->ring.error = (VhostRingError){ VHOST_RING_FAULT_MEMORY, region->guest_address };
   vhost_queue_check_fault (self);
   return FALSE;
 }
@@ -85,9 +85,9 @@ call_handler (VhostQueue *self)
   }
 }
 
-/* Calls the handler if there is something for it. TRUE when it has to be called again: the ring is not
- * empty, and either it takes buffers or there are some that it has not seen. One that leaves buffers
- * for later is called again when more come, not before. */
+/* Calls the handler if there is something for it. TRUE when it has to be called again: the ring is
+ * not empty, and either it takes buffers or there are some that it has not seen. One that leaves
+ * buffers for later is called again when more come, not before. */
 static gboolean
 serve_once (VhostQueue *self)
 {
@@ -218,15 +218,15 @@ vhost_queue_kick_release (VhostQueueKick *kick)
 /**
  * vhost_queue_set_kick_func:
  * @queue: a queue
- * @func: (nullable) (scope notified) (closure user_data) (destroy destroy): serves the queue, or %NULL
- *   to go back to the signal of the object that owns the queue
+ * @func: (nullable) (scope notified) (closure user_data) (destroy destroy): serves the queue, or
+ * %NULL to go back to the signal of the object that owns the queue
  * @user_data: given to @func
  * @destroy: (nullable): called with @user_data when @func will not be called again
  *
- * Lets a function serve the queue, instead of the signal. It is called once per wake-up, when there are
- * buffers, and may do anything: stop or free the queue, or replace itself. At most as many chains as
- * the queue has entries can be popped in one call; with more to come it is called again, and other
- * queues in between.
+ * Lets a function serve the queue, instead of the signal. It is called once per wake-up, when there
+ * are buffers, and may do anything: stop or free the queue, or replace itself. At most as many
+ * chains as the queue has entries can be popped in one call; with more to come it is called again,
+ * and other queues in between.
  *
  * On the queue's thread.
  *
@@ -243,7 +243,7 @@ vhost_queue_set_kick_func (VhostQueue *self, VhostQueueKickFunc func, gpointer u
   old = g_steal_pointer (&self->kick);
   if (func != NULL) {
     self->kick = g_rc_box_new0 (VhostQueueKick);
-    *self->kick = (VhostQueueKick){func, user_data, destroy};
+    *self->kick = (VhostQueueKick){ func, user_data, destroy };
     if (vhost_queue_is_running (self))
       vhost_reactor_queue_task (self->reactor, &self->look_task);
   }

@@ -34,36 +34,38 @@ void vhost_queue_detach (VhostQueue *queue);
 /* Broken by the driver since it was started. */
 gboolean vhost_queue_is_broken (VhostQueue *queue);
 
-/* Does @setup name a valid ring inside @memory? Full length of each part, alignment 16/2/4, size a power
- * of two up to 32768. */
-gboolean
-vhost_queue_check_setup (const VhostQueueSetup *setup, const VhostMemory *memory, GError **error);
+/* Does @setup name a valid ring inside @memory? Full length of each part, alignment 16/2/4, size a
+ * power of two up to 32768. */
+gboolean vhost_queue_check_setup (const VhostQueueSetup *setup, const VhostMemory *memory,
+                                  GError **error);
 
-/* Starts fetching from the ring; looks at it once without a kick as soon as it is also enabled. The queue
- * holds a reference on @memory and @reactor until it has stopped and its last chain is gone. */
+/* Starts fetching from the ring; looks at it once without a kick as soon as it is also enabled. The
+ * queue holds a reference on @memory and @reactor until it has stopped and its last chain is gone.
+ */
 gboolean vhost_queue_start (VhostQueue *queue, const VhostQueueSetup *setup, VhostMemory *memory,
                             VhostReactor *reactor, GError **error);
 
 void vhost_queue_set_enabled (VhostQueue *queue, gboolean enabled);
 
-/* Translates the ring again in @memory. Chains in flight keep the table they were popped under. When the
- * ring is not inside @memory the queue pauses (VIRTIO allows a region to be removed and added again) until
- * a table comes that holds it. TRUE when it can run. */
+/* Translates the ring again in @memory. Chains in flight keep the table they were popped under.
+ * When the ring is not inside @memory the queue pauses (VIRTIO allows a region to be removed and
+ * added again) until a table comes that holds it. TRUE when it can run. */
 gboolean vhost_queue_set_memory (VhostQueue *queue, VhostMemory *memory);
 
-/* Stops fetching at once. Chains in flight may still be pushed; VHOST_QUEUE_EVENT_DRAINED follows (or came
- * from within this call) when none is left. Returns TRUE when it is drained already. */
+/* Stops fetching at once. Chains in flight may still be pushed; VHOST_QUEUE_EVENT_DRAINED follows
+ * (or came from within this call) when none is left. Returns TRUE when it is drained already. */
 gboolean vhost_queue_stop (VhostQueue *queue);
 
-/* Ends a stop: rewinds over chains still in flight where they are the last ones fetched, makes all handles
- * dead, lets memory go. Returns how many chains could not be rewound. */
+/* Ends a stop: rewinds over chains still in flight where they are the last ones fetched, makes all
+ * handles dead, lets memory go. Returns how many chains could not be rewound. */
 guint vhost_queue_finish_stop (VhostQueue *queue);
 
 /* Index of the next available entry to fetch: GET_VRING_BASE. */
 guint16 vhost_queue_get_base (VhostQueue *queue);
 
-/* Descriptors; each call takes @fd (-1: none) and closes the one before. Kick may be exchanged while the
- * queue runs. A new call descriptor is signalled once: no notification is lost over the exchange. */
+/* Descriptors; each call takes @fd (-1: none) and closes the one before. Kick may be exchanged
+ * while the queue runs. A new call descriptor is signalled once: no notification is lost over the
+ * exchange. */
 void vhost_queue_take_kick_fd (VhostQueue *queue, int fd);
 void vhost_queue_take_call_fd (VhostQueue *queue, int fd);
 void vhost_queue_take_err_fd (VhostQueue *queue, int fd);

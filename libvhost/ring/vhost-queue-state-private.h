@@ -79,8 +79,8 @@ vhost_queue_has_ring (VhostQueue *queue)
 /* The batch calls, without handles. At most @max chains; a stopped or broken queue gives none. */
 guint vhost_queue_pop_slots (VhostQueue *queue, VhostSlot **slots, guint max);
 
-/* Completes slots with what was written into each, already clamped. The last of a stopping queue may
- * end it from within: the slots are gone when this returns. */
+/* Completes slots with what was written into each, already clamped. The last of a stopping queue
+ * may end it from within: the slots are gone when this returns. */
 void vhost_queue_push_slots (VhostQueue *queue, VhostSlot **slots, const guint32 *lengths, guint n);
 
 /* vhost-queue-control.c */
@@ -91,8 +91,8 @@ void vhost_queue_unpin (VhostQueue *queue, VhostSlot *slot);
 void vhost_queue_kick_release (VhostQueueKick *kick);
 void vhost_queue_init_dispatch (VhostQueue *queue);
 
-/* Makes the watch and the task fit the state; schedules a look when the queue runs. On failure nothing
- * is watched. */
+/* Makes the watch and the task fit the state; schedules a look when the queue runs. On failure
+ * nothing is watched. */
 gboolean vhost_queue_update_watch (VhostQueue *queue, GError **error);
 void vhost_queue_rewatch (VhostQueue *queue); /* the same, or break */
 void vhost_queue_clear_watch (VhostQueue *queue);

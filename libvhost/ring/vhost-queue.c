@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The device side of a queue as its user sees it: pop, push, notify, counters, descriptors.
  *
- * Owns the kick, call and err descriptors. On the thread in whose main context the queue was started.
- * (VIRTIO 1.4, section 2.6) */
+ * Owns the kick, call and err descriptors. On the thread in whose main context the queue was
+ * started. (VIRTIO 1.4, section 2.6) */
 
 #include "ring/vhost-queue-state-private.h"
 
@@ -15,9 +15,9 @@
  * them, the device reads and writes them, [method@Vhost.Queue.push] gives them back, and
  * [method@Vhost.Queue.notify] tells the driver.
  *
- * A driver that breaks the rules breaks its queue, and nothing else: nothing more is popped, chains in
- * flight can still be pushed, and [method@Vhost.Queue.dup_error] says what was wrong, until the queue
- * is started again.
+ * A driver that breaks the rules breaks its queue, and nothing else: nothing more is popped, chains
+ * in flight can still be pushed, and [method@Vhost.Queue.dup_error] says what was wrong, until the
+ * queue is started again.
  *
  * Belongs to one thread: the one in whose main context it was started.
  *
@@ -151,7 +151,8 @@ vhost_queue_class_init (VhostQueueClass *klass)
   /**
    * VhostQueue:enabled: (getter is_enabled)
    *
-   * Whether the front-end has enabled the queue. Only a queue that is started and enabled is served.
+   * Whether the front-end has enabled the queue. Only a queue that is started and enabled is
+   * served.
    *
    * Since: 1.0
    */
@@ -266,8 +267,8 @@ vhost_queue_is_enabled (VhostQueue *self)
  *
  * Why the queue is broken. Starting it again makes it whole.
  *
- * Returns: (transfer full) (nullable): a %VHOST_ERROR_BROKEN_QUEUE that names the queue, the reason and
- *   the offending value, or %NULL when the queue is not broken
+ * Returns: (transfer full) (nullable): a %VHOST_ERROR_BROKEN_QUEUE that names the queue, the reason
+ * and the offending value, or %NULL when the queue is not broken
  *
  * Since: 1.0
  */
@@ -307,7 +308,8 @@ pin_slots (VhostQueue *self, VhostSlot **slots, guint n)
   return n;
 }
 
-/* What was read while memory went away may be zeros that no driver wrote: give it back, and break. */
+/* What was read while memory went away may be zeros that no driver wrote: give it back, and break.
+ */
 static gboolean
 survives_lost_memory (VhostQueue *self, VhostSlot **slots, guint n)
 {
@@ -352,13 +354,13 @@ vhost_queue_pop_slots (VhostQueue *self, VhostSlot **slots, guint max)
  * vhost_queue_pop:
  * @queue: a queue
  *
- * Takes the next chain that the driver made available. Pop until there is none: only then the driver is
- * asked to kick for the next one.
+ * Takes the next chain that the driver made available. Pop until there is none: only then the
+ * driver is asked to kick for the next one.
  *
  * On the queue's thread.
  *
- * Returns: (transfer full) (nullable): the chain, or %NULL when there is none, or the queue is stopped,
- *   disabled or broken
+ * Returns: (transfer full) (nullable): the chain, or %NULL when there is none, or the queue is
+ * stopped, disabled or broken
  *
  * Since: 1.0
  */
@@ -376,8 +378,8 @@ vhost_queue_pop (VhostQueue *self)
  * @queue: a queue
  * @chain: the chain that was popped last
  *
- * Gives a chain back to the ring as if it had not been popped; it is the next one to be popped again.
- * The handle is dead afterwards.
+ * Gives a chain back to the ring as if it had not been popped; it is the next one to be popped
+ * again. The handle is dead afterwards.
  *
  * On the queue's thread.
  *
@@ -410,7 +412,7 @@ vhost_queue_unpop (VhostQueue *self, VhostChain *chain)
 static void
 hold_back (VhostQueue *self, VhostSlot *slot, guint32 length)
 {
-  const VhostQueueHeld held = {slot->head, length};
+  const VhostQueueHeld held = { slot->head, length };
 
   slot->completed = TRUE;
   g_array_append_val (self->held, held);

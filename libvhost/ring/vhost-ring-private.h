@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* What the engines share: the layout of rings in memory, slots, faults.
- * Engines are pure C on plain structs: no GObject, no lock; after init only a chain of more iovecs than
- * any before it allocates.
- * (VIRTIO 1.4, sections 2.7 and 2.8) */
+ * Engines are pure C on plain structs: no GObject, no lock; after init only a chain of more iovecs
+ * than any before it allocates. (VIRTIO 1.4, sections 2.7 and 2.8) */
 #pragma once
 
 #include <sys/uio.h>
@@ -100,7 +99,8 @@ typedef struct {
 
 G_STATIC_ASSERT (sizeof (VhostSlot) % 64 == 0 || sizeof (gpointer) != 8);
 
-/* Rings are shared with somebody hostile: each field is loaded once, whole, and the copy is used. */
+/* Rings are shared with somebody hostile: each field is loaded once, whole, and the copy is used.
+ */
 static inline guint16
 vhost_ring_load16 (const guint16 *field)
 {

@@ -26,6 +26,8 @@ typedef struct {
   guint n_in_flight;
   guint32 n_popped; /* less what was given back */
 
+  VhostSlot *slots;       /* room for size of them */
+  guint n_slots;          /* that have been set up */
   VhostSlot **by_head;    /* chains in flight */
   VhostSlot **free_slots; /* the one freed last, and still in the cache, is taken first */
   guint n_free;
@@ -50,8 +52,8 @@ guint vhost_split_device_pop (VhostSplitDevice *ring, VhostSlot **slots, guint m
 /* Gives the chain that was popped last back to the ring; FALSE when @slot is not that one. */
 gboolean vhost_split_device_unpop (VhostSplitDevice *ring, VhostSlot *slot);
 
-/* Gives back the chains that were popped last, as many as are still in flight without a gap; returns
- * how many are left in flight. Touches no guest memory. */
+/* Gives back the chains that were popped last, as many as are still in flight without a gap;
+ * returns how many are left in flight. Touches no guest memory. */
 guint vhost_split_device_rewind (VhostSplitDevice *ring);
 
 /* Writes used elements and publishes the index once. lengths[i] has been clamped by the caller. */

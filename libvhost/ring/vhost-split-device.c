@@ -37,11 +37,16 @@ fetch_desc (const VhostRingDesc *shared)
   return desc;
 }
 
-static G_GNUC_NO_INLINE gboolean
+static __attribute__ ((cold, noinline)) void
+record_fault (VhostSplitDevice *ring, VhostRingFault fault, guint64 value)
+{
+  ring->error = (VhostRingError){ fault, value };
+}
+
+static inline gboolean
 set_fault (VhostSplitDevice *ring, VhostRingFault fault, guint64 value)
 {
-  ring->error.fault = fault;
-  ring->error.value = value;
+  record_fault (ring, fault, value);
   return FALSE;
 }
 
@@ -53,20 +58,16 @@ void
 vhost_split_device_init (VhostSplitDevice *ring, guint16 size, gboolean event_idx,
                          gboolean indirect)
 {
-  VhostSlot *slots;
   gsize address;
 
-  *ring = (VhostSplitDevice){.size = size, .event_idx = event_idx, .indirect = indirect};
+  *ring = (VhostSplitDevice){ .size = size, .event_idx = event_idx, .indirect = indirect };
   ring->hint = &no_span;
 
   ring->slots_block = g_malloc0 (size * sizeof (VhostSlot) + SLOT_ALIGNMENT - 1);
   address = ((gsize) ring->slots_block + SLOT_ALIGNMENT - 1) & ~(gsize) (SLOT_ALIGNMENT - 1);
-  slots = (VhostSlot *) address;
+  ring->slots = (VhostSlot *) address;
   ring->by_head = g_new0 (VhostSlot *, size);
   ring->free_slots = g_new (VhostSlot *, size);
-  for (guint i = size; i > 0;
-       i--) /* slots themselves stay untouched, and cost little, until used */
-    ring->free_slots[ring->n_free++] = &slots[i - 1];
   if (indirect)
     ring->indirect_copy = g_new (VhostRingDesc, size);
 }
@@ -85,16 +86,13 @@ free_overflow (VhostSplitDevice *ring, VhostSlot *slot)
 void
 vhost_split_device_clear (VhostSplitDevice *ring)
 {
-  for (guint i = 0; i < ring->n_free; i++)
-    free_overflow (ring, ring->free_slots[i]);
-  for (guint i = 0; i < ring->size; i++)
-    if (ring->by_head[i] != NULL)
-      free_overflow (ring, ring->by_head[i]);
+  for (guint i = 0; i < ring->n_slots; i++)
+    free_overflow (ring, &ring->slots[i]);
   g_free (ring->slots_block);
   g_free (ring->by_head);
   g_free (ring->free_slots);
   g_free (ring->indirect_copy);
-  *ring = (VhostSplitDevice){0};
+  *ring = (VhostSplitDevice){ 0 };
 }
 
 void
@@ -133,17 +131,17 @@ typedef struct {
   guint64 writable_size;
 } Walk;
 
-static inline gboolean
-fill_slot (VhostSplitDevice *ring, VhostSlot *slot, guint n_readable, guint n_writable,
-           guint64 readable_size, guint64 writable_size)
+static gboolean
+fill_slot (VhostSplitDevice *ring, VhostSlot *slot, const Walk *walk)
 {
-  if (G_UNLIKELY (readable_size + writable_size > G_MAXUINT32))
-    return set_fault (ring, VHOST_RING_FAULT_TOO_LONG, readable_size + writable_size);
-  slot->n_readable = (guint16) n_readable;
-  slot->n_writable = (guint16) n_writable;
-  slot->readable_size = (guint32) readable_size;
-  slot->writable_size = (guint32) writable_size;
-  slot->written = 0;
+  guint64 total = walk->readable_size + walk->writable_size;
+
+  if (total > G_MAXUINT32)
+    return set_fault (ring, VHOST_RING_FAULT_TOO_LONG, total);
+  slot->n_readable = (guint16) walk->n_readable;
+  slot->n_writable = (guint16) walk->n_writable;
+  slot->readable_size = (guint32) walk->readable_size;
+  slot->writable_size = (guint32) walk->writable_size;
   return TRUE;
 }
 
@@ -170,7 +168,7 @@ grow_iov (VhostSplitDevice *ring, VhostSlot *slot)
 static void
 append_iov (VhostSlot *slot, Walk *walk, guint8 *host, guint32 length, gboolean writable)
 {
-  slot->iov[walk->n_readable + walk->n_writable] = (struct iovec){host, length};
+  slot->iov[walk->n_readable + walk->n_writable] = (struct iovec){ host, length };
   if (writable) {
     walk->n_writable++;
     walk->writable_size += length;
@@ -287,8 +285,7 @@ walk_slowly (VhostSplitDevice *ring, VhostSlot *slot, Walk *walk, Desc desc)
       if (!add_buffer (ring, slot, walk, &desc))
         return FALSE;
       if (!(desc.flags & VHOST_RING_DESC_NEXT))
-        return fill_slot (ring, slot, walk->n_readable, walk->n_writable, walk->readable_size,
-                          walk->writable_size);
+        return fill_slot (ring, slot, walk);
       if (!check_next (ring, walk, &desc))
         return FALSE;
       index = desc.next;
@@ -297,84 +294,72 @@ walk_slowly (VhostSplitDevice *ring, VhostSlot *slot, Walk *walk, Desc desc)
   }
 }
 
-/* What the fast path has gathered of one kind. */
-typedef struct {
-  struct iovec *end;
-  guint64 size;
-} Part;
-
+/* Takes over from the fast path, with what that has put into @slot. */
 static G_GNUC_NO_INLINE gboolean
-walk_on_slowly (VhostSplitDevice *ring, VhostSlot *slot, Part readable, Part writable, Desc desc)
+walk_on_slowly (VhostSplitDevice *ring, VhostSlot *slot, Desc desc)
 {
-  guint n = (guint) (writable.end - slot->iov);
+  guint n = slot->n_readable + slot->n_writable;
   Walk walk = {
-      .table = ring->desc,
-      .n_table = ring->size,
-      .n_left = ring->size - MIN (n, ring->size),
-      .n_readable = (guint) (readable.end - slot->iov),
-      .n_writable = (guint) (writable.end - readable.end),
-      .readable_size = readable.size,
-      .writable_size = writable.size,
+    .table = ring->desc,
+    .n_table = ring->size,
+    .n_left = ring->size - MIN (n, ring->size),
+    .n_readable = slot->n_readable,
+    .n_writable = slot->n_writable,
+    .readable_size = slot->readable_size,
+    .writable_size = slot->writable_size,
   };
 
   return walk_slowly (ring, slot, &walk, desc);
 }
 
-/* Gathers simple descriptors: in the ring's own table, of one kind, in the region that was used last. TRUE at
- * the end of the chain; else @desc is the first one that is not simple. */
+/* Gathers simple descriptors: in the ring's own table, of one kind, in the region that was used
+ * last, not too many. TRUE at the end of the chain; else @desc is the first one that is not simple.
+ */
 static inline gboolean
-gather (const VhostSplitDevice *ring, const VhostSpan *span, guint16 kind, const struct iovec *room,
-        Desc *desc, Part *part)
+gather (const VhostSplitDevice *ring, struct iovec *iov, guint16 kind, Desc *desc, guint *n,
+        guint64 *size)
 {
+  const VhostSpan *span = ring->hint;
+
   for (;;) {
     guint64 offset = desc->addr - span->start;
-    gboolean has_next = (desc->flags & VHOST_RING_DESC_NEXT) != 0;
 
     if ((desc->flags & (VHOST_RING_DESC_INDIRECT | VHOST_RING_DESC_WRITE)) != kind ||
         offset >= span->size || (guint64) desc->len - 1 >= span->size - offset ||
-        (has_next && desc->next >= ring->size) || part->end == room)
+        *n == VHOST_SLOT_INLINE_IOVECS)
+      return FALSE;
+    if ((desc->flags & VHOST_RING_DESC_NEXT) && G_UNLIKELY (desc->next >= ring->size))
       return FALSE;
 
-    part->end->iov_base = span->host + offset;
-    part->end->iov_len = desc->len;
-    part->end++;
-    part->size += desc->len;
-    if (!has_next)
+    iov[*n].iov_base = span->host + offset;
+    iov[*n].iov_len = desc->len;
+    (*n)++;
+    *size += desc->len;
+    if (!(desc->flags & VHOST_RING_DESC_NEXT))
       return TRUE;
     *desc = fetch_desc (&ring->desc[desc->next]);
   }
 }
 
-/* A slot is set up when it is first used. */
-static inline struct iovec *
-get_iov (VhostSlot *slot)
-{
-  if (G_UNLIKELY (slot->iov == NULL)) {
-    slot->iov = slot->inline_iov;
-    slot->n_room = VHOST_SLOT_INLINE_IOVECS;
-  }
-  return slot->iov;
-}
-
-/* This is where the time goes: few live variables, and everything unusual elsewhere. */
+/* This is where the time goes: few live variables, and whatever is unusual elsewhere. */
 static inline gboolean
-walk_chain (VhostSplitDevice *ring, VhostSlot *slot, guint head)
+walk_chain (VhostSplitDevice *ring, VhostSlot *slot)
 {
-  struct iovec *iov = get_iov (slot);
-  const struct iovec *room = iov + slot->n_room;
-  const VhostSpan *span = ring->hint;
-  Desc desc = fetch_desc (&ring->desc[head]);
-  Part readable = {iov, 0};
-  Part writable;
-  gboolean complete = gather (ring, span, 0, room, &desc, &readable);
+  Desc desc = fetch_desc (&ring->desc[slot->head]);
+  guint64 size = 0;
+  guint n = 0;
+  gboolean complete = gather (ring, slot->iov, 0, &desc, &n, &size);
 
-  writable = (Part){readable.end, 0};
+  slot->n_readable = (guint16) n;
+  slot->readable_size = (guint32) size;
   if (!complete)
-    complete = gather (ring, span, VHOST_RING_DESC_WRITE, room, &desc, &writable);
-  if (G_UNLIKELY (!complete))
-    return walk_on_slowly (ring, slot, readable, writable, desc);
-  return fill_slot (ring, slot, (guint) (readable.end - iov), (guint) (writable.end - readable.end),
-                    readable.size, writable.size);
+    complete = gather (ring, slot->iov, VHOST_RING_DESC_WRITE, &desc, &n, &size);
+  if (G_UNLIKELY (size > G_MAXUINT32))
+    return set_fault (ring, VHOST_RING_FAULT_TOO_LONG, size);
+  slot->n_writable = (guint16) n - slot->n_readable;
+  slot->writable_size = (guint32) size - slot->readable_size;
+  slot->written = 0;
+  return G_LIKELY (complete) || walk_on_slowly (ring, slot, desc);
 }
 
 /* --- Pop ----------------------------------------------------------------------------------- */
@@ -391,17 +376,40 @@ look_at_avail (VhostSplitDevice *ring)
   return TRUE;
 }
 
+/* Sees to it that there are @n free slots. Slots are set up when they are first needed: a large
+ * ring that is hardly filled costs little. */
+static G_GNUC_NO_INLINE void
+add_free_slots (VhostSplitDevice *ring, guint n)
+{
+  for (; ring->n_free < n; ring->n_slots++) {
+    VhostSlot *slot = &ring->slots[ring->n_slots];
+
+    slot->iov = slot->inline_iov;
+    slot->n_room = VHOST_SLOT_INLINE_IOVECS;
+    ring->free_slots[ring->n_free++] = slot;
+  }
+}
+
+/* How many chains there are to pop; no more than there are slots for. */
 static inline guint
 count_ready (VhostSplitDevice *ring, guint max)
 {
+  guint n;
+
   if (G_UNLIKELY (ring->error.fault != VHOST_RING_FAULT_NONE))
     return 0;
   if ((guint16) (ring->avail_seen - ring->last_avail) < max && !look_at_avail (ring))
     return 0;
-  return MIN (max, (guint16) (ring->avail_seen - ring->last_avail));
+  n = MIN (max, (guint16) (ring->avail_seen - ring->last_avail));
+  if (G_LIKELY (ring->n_free >= n))
+    return n;
+  if (ring->n_in_flight == ring->size)
+    return set_fault (ring, VHOST_RING_FAULT_HEAD_BUSY, ring->n_in_flight);
+  n = MIN (n, ring->size - ring->n_in_flight);
+  add_free_slots (ring, n);
+  return n;
 }
 
-/* May the chain at @head be popped? No more than size are ever in flight: each has its own head. */
 static inline gboolean
 check_head (VhostSplitDevice *ring, guint16 head)
 {
@@ -412,29 +420,41 @@ check_head (VhostSplitDevice *ring, guint16 head)
   return TRUE;
 }
 
+/* Gives each of the next @n heads a slot; returns how many heads were good. */
+static inline guint
+take_heads (VhostSplitDevice *ring, VhostSlot **slots, guint n)
+{
+  VhostSlot **free_slots = ring->free_slots + ring->n_free;
+  const guint16 *entries = ring->avail->ring;
+  guint first = ring->last_avail;
+  guint mask = ring->size - 1;
+
+  for (guint i = 0; i < n; i++) {
+    guint16 head = vhost_ring_load16 (&entries[(first + i) & mask]);
+    VhostSlot *slot = *--free_slots;
+
+    if (G_UNLIKELY (!check_head (ring, head)))
+      return i;
+    ring->by_head[head] = slot;
+    slot->head = head;
+    slot->position = ring->n_popped + i;
+    slots[i] = slot;
+  }
+  return n;
+}
+
 guint
 vhost_split_device_pop (VhostSplitDevice *ring, VhostSlot **slots, guint max)
 {
-  guint n_ready = count_ready (ring, max);
-  VhostSlot **free_slot = ring->free_slots + ring->n_free;
-  guint16 first = ring->last_avail;
-  guint16 mask = ring->size - 1;
-  guint n;
+  guint n_taken = take_heads (ring, slots, count_ready (ring, max));
+  guint n = 0;
 
-  for (n = 0; n < n_ready; n++) {
-    guint16 head = vhost_ring_load16 (&ring->avail->ring[(first + n) & mask]);
-    VhostSlot *slot = free_slot[-1];
+  while (n < n_taken && walk_chain (ring, slots[n]))
+    n++;
+  for (guint i = n; i < n_taken; i++)
+    ring->by_head[slots[i]->head] = NULL;
 
-    if (G_UNLIKELY (!check_head (ring, head) || !walk_chain (ring, slot, head)))
-      break;
-    slot->head = head;
-    slot->position = ring->n_popped + n;
-    ring->by_head[head] = slot;
-    slots[n] = slot;
-    free_slot--;
-  }
-
-  ring->last_avail = (guint16) (first + n);
+  ring->last_avail += n;
   ring->n_popped += n;
   ring->n_in_flight += n;
   ring->n_free -= n;

@@ -55,8 +55,8 @@ gboolean vhost_split_driver_add (VhostSplitDriver *ring, const VhostDriverPiece 
 /* Makes what was added visible; TRUE when the device wants a kick. */
 gboolean vhost_split_driver_publish (VhostSplitDriver *ring);
 
-/* One used chain; FALSE when there is none or the ring is broken (ring->error). *length is clamped to
- * the chain's writable size. */
+/* One used chain; FALSE when there is none or the ring is broken (ring->error). *length is clamped
+ * to the chain's writable size. */
 gboolean vhost_split_driver_collect (VhostSplitDriver *ring, gpointer *cookie, guint32 *length);
 
 void vhost_split_driver_disable_notifications (VhostSplitDriver *ring);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Driver side of a split ring: hands chains to a device and takes them back.
  *
- * Owns the shadow of the descriptor table; the ring is borrowed and only ever written, except for the
- * used ring, each field of which is loaded once and checked. One thread at a time. (VIRTIO 1.4,
+ * Owns the shadow of the descriptor table; the ring is borrowed and only ever written, except for
+ * the used ring, each field of which is loaded once and checked. One thread at a time. (VIRTIO 1.4,
  * sections 2.7.13 and 2.7.14) */
 
 #include "ring/vhost-split-driver-private.h"
@@ -12,13 +12,13 @@ vhost_split_driver_init (VhostSplitDriver *ring, guint16 size, gboolean event_id
                          gpointer avail, gpointer used)
 {
   *ring = (VhostSplitDriver){
-      .desc = desc,
-      .avail = avail,
-      .used = used,
-      .size = size,
-      .event_idx = event_idx,
-      .n_free = size,
-      .shadow = g_new0 (VhostDriverShadow, size),
+    .desc = desc,
+    .avail = avail,
+    .used = used,
+    .size = size,
+    .event_idx = event_idx,
+    .n_free = size,
+    .shadow = g_new0 (VhostDriverShadow, size),
   };
   for (guint i = 0; i < size; i++)
     ring->shadow[i].next = (guint16) (i + 1);
@@ -37,7 +37,7 @@ void
 vhost_split_driver_clear (VhostSplitDriver *ring)
 {
   g_free (ring->shadow);
-  *ring = (VhostSplitDriver){0};
+  *ring = (VhostSplitDriver){ 0 };
 }
 
 /* --- Making available ---------------------------------------------------------------------- */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Serves the requests of a front-end: one place decides whether a request is allowed and how it is answered,
- * one table says who does the work. Control thread.
- * (vhost-user, “Communication”, “Front-end message types”, REPLY_ACK) */
+/* Serves the requests of a front-end: one place decides whether a request is allowed and how it is
+ * answered, one table says who does the work. Control thread. (vhost-user, “Communication”,
+ * “Front-end message types”, REPLY_ACK) */
 
 #include <string.h>
 #include "core/vhost-error-private.h"
@@ -25,8 +25,8 @@ set_features (VhostUserBackend *backend, VhostUserFrame *frame, VhostUserFrame *
 
   if (!vhost_backend_accept_features (base, vhost_user_backend_get_offered (backend), acked, error))
     return FALSE;
-  /* Without protocol features there is no SET_VRING_ENABLE: all rings are enabled. With them the enable
-   * state is left alone. */
+  /* Without protocol features there is no SET_VRING_ENABLE: all rings are enabled. With them the
+   * enable state is left alone. */
   for (guint i = 0; i < priv->n_queues; i++) {
     if (!vhost_word_has (acked, VHOST_FEATURE_PROTOCOL_FEATURES))
       vhost_vring_set_enabled (&priv->vrings[i], TRUE);
@@ -93,7 +93,8 @@ set_vring_num (VhostUserBackend *backend, VhostUserFrame *frame, VhostUserFrame 
 {
   VhostVring *vring = find_vring (backend, frame->payload.state.index, error);
 
-  return vring != NULL && vhost_vring_set_num (vring, frame->payload.state.num, error);
+  return vring != NULL &&
+         vhost_vring_set_num (VHOST_BACKEND (backend), vring, frame->payload.state.num, error);
 }
 
 static gboolean
@@ -103,10 +104,10 @@ set_vring_addr (VhostUserBackend *backend, VhostUserFrame *frame, VhostUserFrame
   const VhostUserVringAddr *addr = &frame->payload.addr;
   VhostVring *vring = find_vring (backend, addr->index, error);
   const VhostQueueSetup setup = {
-      .kind = VHOST_ADDRESS_USER,
-      .desc = addr->desc,
-      .avail = addr->avail,
-      .used = addr->used,
+    .kind = VHOST_ADDRESS_USER,
+    .desc = addr->desc,
+    .avail = addr->avail,
+    .used = addr->used,
   };
 
   return vring != NULL && vhost_vring_set_addr (VHOST_BACKEND (backend), vring, &setup, addr->flags,
@@ -122,8 +123,8 @@ set_vring_base (VhostUserBackend *backend, VhostUserFrame *frame, VhostUserFrame
   return vring != NULL && vhost_vring_set_base (vring, frame->payload.state.num, error);
 }
 
-/* The descriptor of a kick, call or err message, or -1. The decoder has seen to it that there is one exactly
- * when the no-fd bit is clear. */
+/* The descriptor of a kick, call or err message, or -1. The decoder has seen to it that there is
+ * one exactly when the no-fd bit is clear. */
 static int
 steal_fd (VhostUserFrame *frame)
 {
@@ -192,7 +193,8 @@ on_drain_deadline (gpointer data)
   return G_SOURCE_REMOVE;
 }
 
-/* Buffers are in flight: the answer waits until they are pushed, and no other request is read before. */
+/* Buffers are in flight: the answer waits until they are pushed, and no other request is read
+ * before. */
 static void
 wait_for_drain (VhostUserBackend *backend, VhostVring *vring)
 {
@@ -232,7 +234,7 @@ vhost_user_backend_forget_drain (VhostUserBackend *backend)
 void
 vhost_user_backend_answer_drained (VhostUserBackend *backend)
 {
-  g_auto (VhostUserFrame) reply = {0};
+  g_auto (VhostUserFrame) reply = { 0 };
   VhostVring *vring = backend->draining;
 
   vhost_user_backend_forget_drain (backend);
@@ -324,31 +326,31 @@ get_status (VhostUserBackend *backend, VhostUserFrame *frame, VhostUserFrame *re
 
 /* A request without a row here belongs to a feature that is never offered. */
 static const VhostUserHandler handlers[] = {
-    HANDLER (GET_FEATURES, get_features),
-    HANDLER (SET_FEATURES, set_features),
-    HANDLER (SET_OWNER, set_owner),
-    HANDLER (RESET_OWNER, reset_owner),
-    HANDLER (SET_MEM_TABLE, vhost_user_backend_set_mem_table),
-    HANDLER (SET_VRING_NUM, set_vring_num),
-    HANDLER (SET_VRING_ADDR, set_vring_addr),
-    HANDLER (SET_VRING_BASE, set_vring_base),
-    HANDLER (GET_VRING_BASE, get_vring_base),
-    HANDLER (SET_VRING_KICK, set_vring_kick),
-    HANDLER (SET_VRING_CALL, set_vring_call),
-    HANDLER (SET_VRING_ERR, set_vring_err),
-    HANDLER (GET_PROTOCOL_FEATURES, get_protocol_features),
-    HANDLER (SET_PROTOCOL_FEATURES, set_protocol_features),
-    HANDLER (GET_QUEUE_NUM, get_queue_num),
-    HANDLER (SET_VRING_ENABLE, set_vring_enable),
-    HANDLER (SET_BACKEND_REQ_FD, set_backend_req_fd),
-    HANDLER (GET_CONFIG, get_config),
-    HANDLER (SET_CONFIG, set_config),
-    HANDLER (RESET_DEVICE, reset_device),
-    HANDLER (GET_MAX_MEM_SLOTS, get_max_mem_slots),
-    HANDLER (ADD_MEM_REG, vhost_user_backend_add_mem_reg),
-    HANDLER (REM_MEM_REG, vhost_user_backend_rem_mem_reg),
-    HANDLER (SET_STATUS, set_status),
-    HANDLER (GET_STATUS, get_status),
+  HANDLER (GET_FEATURES, get_features),
+  HANDLER (SET_FEATURES, set_features),
+  HANDLER (SET_OWNER, set_owner),
+  HANDLER (RESET_OWNER, reset_owner),
+  HANDLER (SET_MEM_TABLE, vhost_user_backend_set_mem_table),
+  HANDLER (SET_VRING_NUM, set_vring_num),
+  HANDLER (SET_VRING_ADDR, set_vring_addr),
+  HANDLER (SET_VRING_BASE, set_vring_base),
+  HANDLER (GET_VRING_BASE, get_vring_base),
+  HANDLER (SET_VRING_KICK, set_vring_kick),
+  HANDLER (SET_VRING_CALL, set_vring_call),
+  HANDLER (SET_VRING_ERR, set_vring_err),
+  HANDLER (GET_PROTOCOL_FEATURES, get_protocol_features),
+  HANDLER (SET_PROTOCOL_FEATURES, set_protocol_features),
+  HANDLER (GET_QUEUE_NUM, get_queue_num),
+  HANDLER (SET_VRING_ENABLE, set_vring_enable),
+  HANDLER (SET_BACKEND_REQ_FD, set_backend_req_fd),
+  HANDLER (GET_CONFIG, get_config),
+  HANDLER (SET_CONFIG, set_config),
+  HANDLER (RESET_DEVICE, reset_device),
+  HANDLER (GET_MAX_MEM_SLOTS, get_max_mem_slots),
+  HANDLER (ADD_MEM_REG, vhost_user_backend_add_mem_reg),
+  HANDLER (REM_MEM_REG, vhost_user_backend_rem_mem_reg),
+  HANDLER (SET_STATUS, set_status),
+  HANDLER (GET_STATUS, get_status),
 };
 
 static VhostUserHandler
@@ -357,8 +359,8 @@ find_handler (guint request)
   return request < G_N_ELEMENTS (handlers) ? handlers[request] : NULL;
 }
 
-/* Protocol features count as soon as they are offered: front-ends use them before SET_FEATURES, and some
- * never accept bit 30. */
+/* Protocol features count as soon as they are offered: front-ends use them before SET_FEATURES, and
+ * some never accept bit 30. */
 static gboolean
 check_gate (VhostUserBackend *backend, const VhostUserRule *rule, GError **error)
 {
@@ -407,7 +409,7 @@ is_ack_wanted (VhostUserBackend *backend, const VhostUserRule *rule, guint32 fla
 static void
 send_ack (VhostUserBackend *backend, guint32 request, guint64 result)
 {
-  g_auto (VhostUserFrame) ack = {0};
+  g_auto (VhostUserFrame) ack = { 0 };
 
   vhost_user_frame_init (&ack, request, VHOST_USER_FLAGS_VERSION | VHOST_USER_FLAGS_REPLY,
                          sizeof ack.payload.u64);
@@ -415,8 +417,8 @@ send_ack (VhostUserBackend *backend, guint32 request, guint64 result)
   vhost_user_connection_send_frame (backend->connection, &ack, NULL, NULL);
 }
 
-/* Says that a request failed, in the form it has for that; one that has none, or that nobody waits for,
- * ends the connection, so that both sides agree on what is in force. */
+/* Says that a request failed, in the form it has for that; one that has none, or that nobody waits
+ * for, ends the connection, so that both sides agree on what is in force. */
 static void
 answer_failure (VhostUserBackend *backend, const VhostUserFrame *frame, VhostUserFrame *reply)
 {
@@ -461,7 +463,7 @@ vhost_user_backend_refuse (VhostUserConnection *connection, const VhostUserFrame
                            const GError *error, gpointer data)
 {
   VhostUserBackend *backend = data;
-  g_auto (VhostUserFrame) reply = {0};
+  g_auto (VhostUserFrame) reply = { 0 };
 
   vhost_user_frame_init (&reply, frame->request, VHOST_USER_FLAGS_VERSION | VHOST_USER_FLAGS_REPLY,
                          0);
@@ -475,7 +477,7 @@ vhost_user_backend_serve (VhostUserConnection *connection, VhostUserFrame *frame
 {
   g_autoptr (VhostUserBackend) backend = g_object_ref (data);
   const VhostUserRule *rule = vhost_user_rule_find (VHOST_USER_ROLE_FRONTEND, frame->request);
-  g_auto (VhostUserFrame) reply = {0};
+  g_auto (VhostUserFrame) reply = { 0 };
   g_autoptr (GError) error = NULL;
 
   init_reply (rule, &reply);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Owns the framing: a message in pieces is put together, one that does not fit the socket is sent in
- * pieces. Runs on its connection's thread, and never blocks whatever the flags of the socket.
+/* Owns the framing: a message in pieces is put together, one that does not fit the socket is sent
+ * in pieces. Runs on its connection's thread, and never blocks whatever the flags of the socket.
  * (vhost-user, “Header”, “Ancillary data”) */
 
 #include <string.h>
@@ -15,7 +15,8 @@
 G_STATIC_ASSERT (G_STRUCT_OFFSET (VhostUserFrame, size) + sizeof (guint32) ==
                  VHOST_USER_HEADER_SIZE);
 
-/* Moves descriptors into @set; those for which there is no room are closed. Their number is returned. */
+/* Moves descriptors into @set; those for which there is no room are closed. Their number is
+ * returned. */
 static guint
 take_fds (VhostFdSet *set, const struct cmsghdr *cmsg)
 {
@@ -72,12 +73,12 @@ read_part (VhostUserInput *input, int fd, guint8 *to, gsize size, GError **error
     struct cmsghdr align;
     guint8 bytes[CONTROL_SIZE];
   } control;
-  struct iovec iov = {to, size};
+  struct iovec iov = { to, size };
   struct msghdr message = {
-      .msg_iov = &iov,
-      .msg_iovlen = 1,
-      .msg_control = &control,
-      .msg_controllen = sizeof control,
+    .msg_iov = &iov,
+    .msg_iovlen = 1,
+    .msg_control = &control,
+    .msg_controllen = sizeof control,
   };
   gssize n;
 
@@ -201,7 +202,7 @@ send_now (int fd, struct iovec *iov, guint n_iov, const VhostFdSet *fds, GError 
     struct cmsghdr align;
     guint8 bytes[CMSG_SPACE (VHOST_MAX_FDS * sizeof (int))];
   } control;
-  struct msghdr message = {.msg_iov = iov, .msg_iovlen = n_iov};
+  struct msghdr message = { .msg_iov = iov, .msg_iovlen = n_iov };
   gssize n;
 
   if (fds != NULL && fds->n > 0)
@@ -264,8 +265,8 @@ vhost_user_output_send (VhostUserOutput *output, int fd, const VhostUserFrame *f
                         GError **error)
 {
   struct iovec iov[] = {
-      {(void *) &frame->request, VHOST_USER_HEADER_SIZE},
-      {(void *) frame->payload.bytes, frame->size},
+    { (void *) &frame->request, VHOST_USER_HEADER_SIZE },
+    { (void *) frame->payload.bytes, frame->size },
   };
   gssize n = 0;
 
@@ -282,9 +283,9 @@ static VhostUserIo
 flush_chunk (VhostUserOutput *output, int fd, GError **error)
 {
   Chunk *chunk = g_queue_peek_head (&output->chunks);
-  struct iovec iov = {chunk->bytes + chunk->n_sent, chunk->size - chunk->n_sent};
+  struct iovec iov = { chunk->bytes + chunk->n_sent, chunk->size - chunk->n_sent };
   gboolean had_fds = chunk->fds != NULL;
-  gssize n = send_now (fd, &iov, 1, chunk->n_sent == 0 ? chunk->fds : NULL, error);
+  gssize n = send_now (fd, &iov, 1, chunk->fds, error);
 
   if (n < 0)
     return VHOST_USER_IO_FAILED;
@@ -325,7 +326,7 @@ gboolean
 vhost_user_io_wait (GPollFD fds[2], gint64 deadline, GCancellable *cancellable, GError **error)
 {
   gint64 left = deadline < 0 ? -1 : deadline - g_get_monotonic_time ();
-  GPollFD all[3] = {fds[0], fds[1], {.fd = -1}};
+  GPollFD all[3] = { fds[0], fds[1], { .fd = -1 } };
   gboolean watched;
 
   if (deadline >= 0 && left <= 0)

@@ -24,7 +24,8 @@ typedef void (*VhostUserClosedFunc) (VhostUserConnection *connection, const GErr
 VhostUserConnection *vhost_user_connection_new_take_fd (int fd, VhostUserRole role,
                                                         gboolean requester);
 
-/* Reads messages in the loop of @reactor from now on. */
+/* Reads messages in the loop of @reactor from now on. The functions may close, pause and free the connection.
+ * Whoever lets go of it closes it first: @data is in use until then. */
 gboolean vhost_user_connection_start (VhostUserConnection *connection, VhostReactor *reactor,
                                       VhostUserFrameFunc frame_func,
                                       VhostUserClosedFunc closed_func, gpointer data,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Owns a vhost-user socket: messages in and out, their deadlines, and the one way it ends. Runs in the
- * main context in which it was started, or, not started, in whichever thread waits on it.
+/* Owns a vhost-user socket: messages in and out, their deadlines, and the one way it ends. Runs in
+ * the main context in which it was started, or, not started, in whichever thread waits on it.
  * (vhost-user, “Communication”) */
 
 #include "core/vhost-error-private.h"
@@ -16,8 +16,9 @@
  *
  * A vhost-user socket whose messages are sent and received one by one.
  *
- * [class@Vhost.UserFrontend] and [class@Vhost.UserBackend] have connections of their own. This class is for
- * programs that speak the protocol themselves, such as a test that sends what no honest peer would send.
+ * [class@Vhost.UserFrontend] and [class@Vhost.UserBackend] have connections of their own. This
+ * class is for programs that speak the protocol themselves, such as a test that sends what no
+ * honest peer would send.
  *
  * Use it from one thread at a time.
  *
@@ -228,7 +229,7 @@ deliver_bad (VhostUserConnection *connection, VhostUserFrame *frame, GError *err
 static void
 deliver (VhostUserConnection *connection)
 {
-  g_auto (VhostUserFrame) frame = {0};
+  g_auto (VhostUserFrame) frame = { 0 };
   GError *error = NULL;
 
   vhost_user_frame_move (&frame, &connection->input.frame);
@@ -299,8 +300,8 @@ wait_for (VhostUserConnection *connection, GIOCondition condition, gint64 deadli
 {
   gboolean serve = other != NULL && can_read (other);
   GPollFD fds[2] = {
-      {.fd = connection->fd, .events = condition},
-      {.fd = serve ? other->fd : -1, .events = G_IO_IN},
+    { .fd = connection->fd, .events = condition },
+    { .fd = serve ? other->fd : -1, .events = G_IO_IN },
   };
 
   if (!vhost_user_io_wait (fds, deadline, cancellable, error))
@@ -503,7 +504,8 @@ vhost_user_connection_class_init (VhostUserConnectionClass *klass)
   /**
    * VhostUserConnection:timeout:
    *
-   * How long to wait for a message, for the rest of one, and for the peer to take one: milliseconds.
+   * How long to wait for a message, for the rest of one, and for the peer to take one:
+   * milliseconds.
    *
    * Since: 1.0
    */
@@ -514,8 +516,8 @@ vhost_user_connection_class_init (VhostUserConnectionClass *klass)
   /**
    * VhostUserConnection:protocol-features:
    *
-   * The protocol features in force, a word of [enum@Vhost.UserProtocolFeature] bits. They decide how some payloads
-   * are laid out.
+   * The protocol features in force, a word of [enum@Vhost.UserProtocolFeature] bits. They decide
+   * how some payloads are laid out.
    *
    * Since: 1.0
    */
@@ -552,11 +554,11 @@ vhost_user_connection_new (int fd, VhostUserRole role, gboolean requester)
  * @error: return location for an error
  *
  * Sends a message as it is. Blocks until the socket has taken it, for at most
- * [property@Vhost.UserConnection:timeout]. The connection is closed after an error, because half of the message
- * may be gone.
+ * [property@Vhost.UserConnection:timeout]. The connection is closed after an error, because half of
+ * the message may be gone.
  *
- * Returns: %TRUE, or %FALSE with %VHOST_ERROR_DISCONNECTED, %VHOST_ERROR_TIMED_OUT, %VHOST_ERROR_BAD_FDS (more
- *   than 32, nothing was sent) or a `G_IO_ERROR`
+ * Returns: %TRUE, or %FALSE with %VHOST_ERROR_DISCONNECTED, %VHOST_ERROR_TIMED_OUT,
+ * %VHOST_ERROR_BAD_FDS (more than 32, nothing was sent) or a `G_IO_ERROR`
  *
  * Since: 1.0
  */
@@ -576,12 +578,12 @@ vhost_user_connection_send (VhostUserConnection *connection, VhostUserMessage *m
  * @cancellable: (nullable): to stop waiting
  * @error: return location for an error
  *
- * Waits for the next message, for at most [property@Vhost.UserConnection:timeout]. It has passed every check of
- * [method@Vhost.UserMessage.check]; a message that does not closes the connection. After
- * %VHOST_ERROR_TIMED_OUT the connection is still good.
+ * Waits for the next message, for at most [property@Vhost.UserConnection:timeout]. It has passed
+ * every check of [method@Vhost.UserMessage.check]; a message that does not closes the connection.
+ * After %VHOST_ERROR_TIMED_OUT the connection is still good.
  *
- * Returns: (transfer full): the message, or %NULL with a [error@Vhost.Error] (%VHOST_ERROR_DISCONNECTED when the
- *   peer has left) or a `G_IO_ERROR`
+ * Returns: (transfer full): the message, or %NULL with a [error@Vhost.Error]
+ * (%VHOST_ERROR_DISCONNECTED when the peer has left) or a `G_IO_ERROR`
  *
  * Since: 1.0
  */
@@ -590,7 +592,7 @@ vhost_user_connection_receive (VhostUserConnection *connection, GCancellable *ca
                                GError **error)
 {
   gint64 deadline = g_get_monotonic_time () + connection->timeout * (gint64) 1000;
-  g_auto (VhostUserFrame) frame = {0};
+  g_auto (VhostUserFrame) frame = { 0 };
 
   if (!vhost_user_connection_receive_frame (connection, &frame, deadline, NULL, cancellable, error))
     return NULL;
@@ -601,7 +603,8 @@ vhost_user_connection_receive (VhostUserConnection *connection, GCancellable *ca
  * vhost_user_connection_close:
  * @connection: a connection
  *
- * Closes the socket. What waits to be sent is lost, and nobody is told. Does nothing when it is closed already.
+ * Closes the socket. What waits to be sent is lost, and nobody is told. Does nothing when it is
+ * closed already.
  *
  * Since: 1.0
  */
@@ -619,7 +622,8 @@ vhost_user_connection_close (VhostUserConnection *connection)
  * vhost_user_connection_is_open:
  * @connection: a connection
  *
- * Tells whether messages can be sent. That the peer has left is known only after an attempt to send or receive.
+ * Tells whether messages can be sent. That the peer has left is known only after an attempt to send
+ * or receive.
  *
  * Returns: %TRUE until the connection is closed, by either side or after an error
  *

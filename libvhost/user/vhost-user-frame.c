@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Owns the frame, one message with the descriptors it carries, and the checks that every message from
- * outside must pass before its payload is looked at. Pure functions, any thread.
- * (vhost-user, “Header”, “Message types”, “Ancillary data”) */
+/* Owns the frame, one message with the descriptors it carries, and the checks that every message
+ * from outside must pass before its payload is looked at. Pure functions, any thread. (vhost-user,
+ * “Header”, “Message types”, “Ancillary data”) */
 
 #include <string.h>
 #include "core/vhost-error-private.h"
@@ -156,9 +156,9 @@ get_xen_part (const Subject *subject)
   return xen ? 2 * sizeof (guint32) : 0;
 }
 
-/* In postcopy a u64 of 0 comes as a second SET_MEM_TABLE, ADD_MEM_REG or REM_MEM_REG (“go”), and the
- * first is answered with itself. PAGEFAULT is not offered yet; when it is, this and check_size () for
- * regions are the places to let them through. */
+/* In postcopy a u64 of 0 comes as a second SET_MEM_TABLE, ADD_MEM_REG or REM_MEM_REG (“go”), and
+ * the first is answered with itself. PAGEFAULT is not offered yet; when it is, this and check_size
+ * () for regions are the places to let them through. */
 static gboolean
 check_table (const Subject *subject, GError **error)
 {
@@ -192,8 +192,8 @@ check_config (const Subject *subject, GError **error)
   return check_size (subject, 12 + config->size, error);
 }
 
-/* Without LOG_SHMFD a bare address is right, but QEMU sends the longer payload always. A reply may be
- * empty, a u64 or the payload itself. */
+/* Without LOG_SHMFD a bare address is right, but QEMU sends the longer payload always. A reply may
+ * be empty, a u64 or the payload itself. */
 static gboolean
 check_log (const Subject *subject, GError **error)
 {
@@ -289,7 +289,7 @@ vhost_user_frame_check (VhostUserRole role, const VhostUserFrame *frame, guint64
 {
   gboolean reply = (frame->flags & VHOST_USER_FLAGS_REPLY) != 0;
   const VhostUserRule *rule = vhost_user_rule_find (role, frame->request);
-  Subject subject = {rule, frame, reply, .protocol_features = protocol_features};
+  Subject subject = { rule, frame, reply, .protocol_features = protocol_features };
 
   if (!vhost_user_header_check (role, reply, frame->request, frame->flags, frame->size, error))
     return FALSE;

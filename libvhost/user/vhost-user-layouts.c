@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Owns what is known of each payload: its sizes and its fields. Numbers are in host byte order and need
- * not be aligned. Constant data and pure functions, any thread. (vhost-user, “Message specification”) */
+/* Owns what is known of each payload: its sizes and its fields. Numbers are in host byte order and
+ * need not be aligned. Constant data and pure functions, any thread. (vhost-user, “Message
+ * specification”) */
 
 #include <string.h>
 #include "user/vhost-user-rules-private.h"
@@ -17,116 +18,116 @@ typedef VhostUserField Field;
 #define XEN_REGION_SIZE (sizeof (VhostUserRegion) + 2 * sizeof (guint32))
 #define MAX_TABLE_SIZE (8 + VHOST_USER_MAX_TABLE_REGIONS * XEN_REGION_SIZE)
 
-static const Field u64_fields[] = {{"value", 0, 8, DECIMAL}};
+static const Field u64_fields[] = { { "value", 0, 8, DECIMAL } };
 
-static const Field features_fields[] = {{"features", 0, 8, VHOST_USER_FORMAT_FEATURES}};
+static const Field features_fields[] = { { "features", 0, 8, VHOST_USER_FORMAT_FEATURES } };
 
 static const Field protocol_features_fields[] = {
-    {"features", 0, 8, VHOST_USER_FORMAT_PROTOCOL_FEATURES},
+  { "features", 0, 8, VHOST_USER_FORMAT_PROTOCOL_FEATURES },
 };
 
 static const Field vring_state_fields[] = {
-    {"index", AT (VhostUserVringState, index), DECIMAL},
-    {"num", AT (VhostUserVringState, num), DECIMAL},
+  { "index", AT (VhostUserVringState, index), DECIMAL },
+  { "num", AT (VhostUserVringState, num), DECIMAL },
 };
 
 static const Field vring_fd_fields[] = {
-    {"index", 0, 8, DECIMAL, .shift = 0, .bits = 8},
-    {"nofd", 0, 8, DECIMAL, .shift = 8, .bits = 1},
+  { "index", 0, 8, DECIMAL, .shift = 0, .bits = 8 },
+  { "nofd", 0, 8, DECIMAL, .shift = 8, .bits = 1 },
 };
 
 static const Field vring_addr_fields[] = {
-    {"index", AT (VhostUserVringAddr, index), DECIMAL},
-    {"flags", AT (VhostUserVringAddr, flags), HEX},
-    {"desc", AT (VhostUserVringAddr, desc), HEX},
-    {"used", AT (VhostUserVringAddr, used), HEX},
-    {"avail", AT (VhostUserVringAddr, avail), HEX},
-    {"log", AT (VhostUserVringAddr, log), HEX},
+  { "index", AT (VhostUserVringAddr, index), DECIMAL },
+  { "flags", AT (VhostUserVringAddr, flags), HEX },
+  { "desc", AT (VhostUserVringAddr, desc), HEX },
+  { "used", AT (VhostUserVringAddr, used), HEX },
+  { "avail", AT (VhostUserVringAddr, avail), HEX },
+  { "log", AT (VhostUserVringAddr, log), HEX },
 };
 
 static const Field table_fields[] = {
-    {"n_regions", AT (VhostUserMemTable, n_regions), DECIMAL},
+  { "n_regions", AT (VhostUserMemTable, n_regions), DECIMAL },
 };
 
 /* Of a table's region; the last two with XEN_MMAP. */
 static const Field table_region_fields[] = {
-    {"guest_address", AT (VhostUserRegion, guest_address), HEX},
-    {"size", AT (VhostUserRegion, size), HEX},
-    {"user_address", AT (VhostUserRegion, user_address), HEX},
-    {"mmap_offset", AT (VhostUserRegion, mmap_offset), HEX},
-    {"xen_flags", 32, 4, HEX},
-    {"xen_domid", 36, 4, DECIMAL},
+  { "guest_address", AT (VhostUserRegion, guest_address), HEX },
+  { "size", AT (VhostUserRegion, size), HEX },
+  { "user_address", AT (VhostUserRegion, user_address), HEX },
+  { "mmap_offset", AT (VhostUserRegion, mmap_offset), HEX },
+  { "xen_flags", 32, 4, HEX },
+  { "xen_domid", 36, 4, DECIMAL },
 };
 
 static const Field region_fields[] = {
-    {"guest_address", AT (VhostUserSingleRegion, region.guest_address), HEX},
-    {"size", AT (VhostUserSingleRegion, region.size), HEX},
-    {"user_address", AT (VhostUserSingleRegion, region.user_address), HEX},
-    {"mmap_offset", AT (VhostUserSingleRegion, region.mmap_offset), HEX},
-    {"xen_flags", 40, 4, HEX},
-    {"xen_domid", 44, 4, DECIMAL},
+  { "guest_address", AT (VhostUserSingleRegion, region.guest_address), HEX },
+  { "size", AT (VhostUserSingleRegion, region.size), HEX },
+  { "user_address", AT (VhostUserSingleRegion, region.user_address), HEX },
+  { "mmap_offset", AT (VhostUserSingleRegion, region.mmap_offset), HEX },
+  { "xen_flags", 40, 4, HEX },
+  { "xen_domid", 44, 4, DECIMAL },
 };
 
 static const Field log_base_fields[] = {
-    {"mmap_size", AT (VhostUserLogBase, mmap_size), HEX},
-    {"mmap_offset", AT (VhostUserLogBase, mmap_offset), HEX},
+  { "mmap_size", AT (VhostUserLogBase, mmap_size), HEX },
+  { "mmap_offset", AT (VhostUserLogBase, mmap_offset), HEX },
 };
 
 static const Field iotlb_fields[] = {
-    {"iova", AT (VhostUserIotlb, iova), HEX},
-    {"size", AT (VhostUserIotlb, size), HEX},
-    {"user_address", AT (VhostUserIotlb, user_address), HEX},
-    {"perm", AT (VhostUserIotlb, perm), DECIMAL},
-    {"type", AT (VhostUserIotlb, type), DECIMAL},
+  { "iova", AT (VhostUserIotlb, iova), HEX },
+  { "size", AT (VhostUserIotlb, size), HEX },
+  { "user_address", AT (VhostUserIotlb, user_address), HEX },
+  { "perm", AT (VhostUserIotlb, perm), DECIMAL },
+  { "type", AT (VhostUserIotlb, type), DECIMAL },
 };
 
 static const Field config_fields[] = {
-    {"offset", AT (VhostUserConfigSpace, offset), DECIMAL},
-    {"size", AT (VhostUserConfigSpace, size), DECIMAL},
-    {"flags", AT (VhostUserConfigSpace, flags), HEX},
-    {"data", G_STRUCT_OFFSET (VhostUserConfigSpace, data), 0, VHOST_USER_FORMAT_BYTES},
+  { "offset", AT (VhostUserConfigSpace, offset), DECIMAL },
+  { "size", AT (VhostUserConfigSpace, size), DECIMAL },
+  { "flags", AT (VhostUserConfigSpace, flags), HEX },
+  { "data", G_STRUCT_OFFSET (VhostUserConfigSpace, data), 0, VHOST_USER_FORMAT_BYTES },
 };
 
 /* What lies between is made of host structures, with pointers; only these two are portable. */
 static const Field crypto_session_fields[] = {
-    {"op_code", 0, 8, DECIMAL},
-    {"session_id", VHOST_USER_CRYPTO_SESSION_SIZE - 8, 8, SIGNED},
+  { "op_code", 0, 8, DECIMAL },
+  { "session_id", VHOST_USER_CRYPTO_SESSION_SIZE - 8, 8, SIGNED },
 };
 
 static const Field vring_area_fields[] = {
-    {"index", AT (VhostUserVringArea, index), DECIMAL, .shift = 0, .bits = 8},
-    {"nofd", AT (VhostUserVringArea, index), DECIMAL, .shift = 8, .bits = 1},
-    {"size", AT (VhostUserVringArea, size), HEX},
-    {"offset", AT (VhostUserVringArea, offset), HEX},
+  { "index", AT (VhostUserVringArea, index), DECIMAL, .shift = 0, .bits = 8 },
+  { "nofd", AT (VhostUserVringArea, index), DECIMAL, .shift = 8, .bits = 1 },
+  { "size", AT (VhostUserVringArea, size), HEX },
+  { "offset", AT (VhostUserVringArea, offset), HEX },
 };
 
 static const Field inflight_fields[] = {
-    {"mmap_size", AT (VhostUserInflightArea, mmap_size), HEX},
-    {"mmap_offset", AT (VhostUserInflightArea, mmap_offset), HEX},
-    {"num_queues", AT (VhostUserInflightArea, num_queues), DECIMAL},
-    {"queue_size", AT (VhostUserInflightArea, queue_size), DECIMAL},
+  { "mmap_size", AT (VhostUserInflightArea, mmap_size), HEX },
+  { "mmap_offset", AT (VhostUserInflightArea, mmap_offset), HEX },
+  { "num_queues", AT (VhostUserInflightArea, num_queues), DECIMAL },
+  { "queue_size", AT (VhostUserInflightArea, queue_size), DECIMAL },
 };
 
-static const Field shared_object_fields[] = {{"uuid", 0, 16, VHOST_USER_FORMAT_UUID}};
+static const Field shared_object_fields[] = { { "uuid", 0, 16, VHOST_USER_FORMAT_UUID } };
 
 static const Field transfer_fields[] = {
-    {"direction", AT (VhostUserStateTransfer, direction), DECIMAL},
-    {"phase", AT (VhostUserStateTransfer, phase), DECIMAL},
+  { "direction", AT (VhostUserStateTransfer, direction), DECIMAL },
+  { "phase", AT (VhostUserStateTransfer, phase), DECIMAL },
 };
 
 static const Field shmem_map_fields[] = {
-    {"shmid", AT (VhostUserShmemMap, shmid), DECIMAL},
-    {"fd_offset", AT (VhostUserShmemMap, fd_offset), HEX},
-    {"shm_offset", AT (VhostUserShmemMap, shm_offset), HEX},
-    {"len", AT (VhostUserShmemMap, len), HEX},
-    {"flags", AT (VhostUserShmemMap, flags), HEX},
+  { "shmid", AT (VhostUserShmemMap, shmid), DECIMAL },
+  { "fd_offset", AT (VhostUserShmemMap, fd_offset), HEX },
+  { "shm_offset", AT (VhostUserShmemMap, shm_offset), HEX },
+  { "len", AT (VhostUserShmemMap, len), HEX },
+  { "flags", AT (VhostUserShmemMap, flags), HEX },
 };
 
 static const Field shmem_config_fields[] = {
-    {"n_regions", AT (VhostUserShmemConfig, n_regions), DECIMAL},
+  { "n_regions", AT (VhostUserShmemConfig, n_regions), DECIMAL },
 };
 
-static const Field memory_sizes_fields[] = {{NULL, 0, 8, HEX}};
+static const Field memory_sizes_fields[] = { { NULL, 0, 8, HEX } };
 
 #define FIELDS(name) .fields = name##_fields, .n_fields = G_N_ELEMENTS (name##_fields)
 #define EACH(name) .each = name##_fields, .n_each = G_N_ELEMENTS (name##_fields)
@@ -143,28 +144,28 @@ typedef struct {
 } Shape;
 
 static const Shape shapes[] = {
-    [VHOST_USER_LAYOUT_NONE] = {0},
-    [VHOST_USER_LAYOUT_U64] = {8, FIELDS (u64)},
-    [VHOST_USER_LAYOUT_FEATURES] = {8, FIELDS (features)},
-    [VHOST_USER_LAYOUT_PROTOCOL_FEATURES] = {8, FIELDS (protocol_features)},
-    [VHOST_USER_LAYOUT_VRING_STATE] = {sizeof (VhostUserVringState), FIELDS (vring_state)},
-    [VHOST_USER_LAYOUT_VRING_FD] = {8, FIELDS (vring_fd)},
-    [VHOST_USER_LAYOUT_VRING_ADDR] = {sizeof (VhostUserVringAddr), FIELDS (vring_addr)},
-    [VHOST_USER_LAYOUT_MEM_TABLE] = {8, MAX_TABLE_SIZE, FIELDS (table), "region",
-                                     EACH (table_region)},
-    [VHOST_USER_LAYOUT_REGION] = {sizeof (VhostUserSingleRegion), 8 + XEN_REGION_SIZE,
-                                  FIELDS (region)},
-    [VHOST_USER_LAYOUT_LOG_BASE] = {sizeof (VhostUserLogBase), FIELDS (log_base)},
-    [VHOST_USER_LAYOUT_IOTLB] = {sizeof (VhostUserIotlb), FIELDS (iotlb)},
-    [VHOST_USER_LAYOUT_CONFIG] = {12, 12 + VHOST_USER_MAX_CONFIG, FIELDS (config)},
-    [VHOST_USER_LAYOUT_CRYPTO_SESSION] = {VHOST_USER_CRYPTO_SESSION_SIZE, FIELDS (crypto_session)},
-    [VHOST_USER_LAYOUT_VRING_AREA] = {sizeof (VhostUserVringArea), FIELDS (vring_area)},
-    [VHOST_USER_LAYOUT_INFLIGHT] = {sizeof (VhostUserInflightArea), FIELDS (inflight)},
-    [VHOST_USER_LAYOUT_SHARED_OBJECT] = {16, FIELDS (shared_object)},
-    [VHOST_USER_LAYOUT_TRANSFER] = {sizeof (VhostUserStateTransfer), FIELDS (transfer)},
-    [VHOST_USER_LAYOUT_SHMEM_MAP] = {sizeof (VhostUserShmemMap), FIELDS (shmem_map)},
-    [VHOST_USER_LAYOUT_SHMEM_CONFIG] = {sizeof (VhostUserShmemConfig), FIELDS (shmem_config),
-                                        "memory_sizes", EACH (memory_sizes)},
+  [VHOST_USER_LAYOUT_NONE] = { 0 },
+  [VHOST_USER_LAYOUT_U64] = { 8, FIELDS (u64) },
+  [VHOST_USER_LAYOUT_FEATURES] = { 8, FIELDS (features) },
+  [VHOST_USER_LAYOUT_PROTOCOL_FEATURES] = { 8, FIELDS (protocol_features) },
+  [VHOST_USER_LAYOUT_VRING_STATE] = { sizeof (VhostUserVringState), FIELDS (vring_state) },
+  [VHOST_USER_LAYOUT_VRING_FD] = { 8, FIELDS (vring_fd) },
+  [VHOST_USER_LAYOUT_VRING_ADDR] = { sizeof (VhostUserVringAddr), FIELDS (vring_addr) },
+  [VHOST_USER_LAYOUT_MEM_TABLE] = { 8, MAX_TABLE_SIZE, FIELDS (table), "region",
+                                    EACH (table_region) },
+  [VHOST_USER_LAYOUT_REGION] = { sizeof (VhostUserSingleRegion), 8 + XEN_REGION_SIZE,
+                                 FIELDS (region) },
+  [VHOST_USER_LAYOUT_LOG_BASE] = { sizeof (VhostUserLogBase), FIELDS (log_base) },
+  [VHOST_USER_LAYOUT_IOTLB] = { sizeof (VhostUserIotlb), FIELDS (iotlb) },
+  [VHOST_USER_LAYOUT_CONFIG] = { 12, 12 + VHOST_USER_MAX_CONFIG, FIELDS (config) },
+  [VHOST_USER_LAYOUT_CRYPTO_SESSION] = { VHOST_USER_CRYPTO_SESSION_SIZE, FIELDS (crypto_session) },
+  [VHOST_USER_LAYOUT_VRING_AREA] = { sizeof (VhostUserVringArea), FIELDS (vring_area) },
+  [VHOST_USER_LAYOUT_INFLIGHT] = { sizeof (VhostUserInflightArea), FIELDS (inflight) },
+  [VHOST_USER_LAYOUT_SHARED_OBJECT] = { 16, FIELDS (shared_object) },
+  [VHOST_USER_LAYOUT_TRANSFER] = { sizeof (VhostUserStateTransfer), FIELDS (transfer) },
+  [VHOST_USER_LAYOUT_SHMEM_MAP] = { sizeof (VhostUserShmemMap), FIELDS (shmem_map) },
+  [VHOST_USER_LAYOUT_SHMEM_CONFIG] = { sizeof (VhostUserShmemConfig), FIELDS (shmem_config),
+                                       "memory_sizes", EACH (memory_sizes) },
 };
 
 guint
@@ -240,7 +241,7 @@ typedef union {
 static guint64
 load (const guint8 *from, guint width)
 {
-  Number number = {.u64 = 0};
+  Number number = { .u64 = 0 };
 
   memcpy (&number, from, MIN (width, sizeof number));
   return width == 1 ? number.u8 : width == 2 ? number.u16 : width == 4 ? number.u32 : number.u64;
@@ -249,7 +250,7 @@ load (const guint8 *from, guint width)
 static void
 store (guint8 *to, guint width, guint64 value)
 {
-  Number number = {.u64 = value};
+  Number number = { .u64 = value };
 
   if (width == 1)
     number.u8 = value;

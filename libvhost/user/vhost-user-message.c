@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Owns one message as people and scripts see it: a frame, and a list of descriptors. A pure codec, bytes
- * and descriptors in, message out, with no socket; no thread of its own, one thread at a time.
- * (vhost-user, “Message specification”) */
+/* Owns one message as people and scripts see it: a frame, and a list of descriptors. A pure codec,
+ * bytes and descriptors in, message out, with no socket; no thread of its own, one thread at a
+ * time. (vhost-user, “Message specification”) */
 
 #include <string.h>
 #include <gio/gunixfdlist.h>
@@ -13,9 +13,9 @@
  *
  * One vhost-user message: a request number, flags, a payload and file descriptors.
  *
- * A message may be wrong in every way, so that a test can send it; [method@Vhost.UserMessage.check] says whether it
- * obeys the specification. The payload is reached by field names, "num" or "region[0].size", or as bytes. Of an
- * unknown request only the bytes are known.
+ * A message may be wrong in every way, so that a test can send it; [method@Vhost.UserMessage.check]
+ * says whether it obeys the specification. The payload is reached by field names, "num" or
+ * "region[0].size", or as bytes. Of an unknown request only the bytes are known.
  *
  * ```python
  * message = Vhost.UserMessage.new(Vhost.UserRole.FRONTEND, Vhost.UserFrontendCode.SET_VRING_NUM, 1)
@@ -62,8 +62,8 @@ vhost_user_message_class_init (VhostUserMessageClass *klass)
  * @request: number of the request, a #VhostUserFrontendCode or #VhostUserBackendCode
  * @flags: the flags word, as it will be sent: #VhostUserFlags, usually 1
  *
- * Makes a message whose payload is zeroes, as long as the request (or, with %VHOST_USER_FLAGS_REPLY, its
- * answer) needs at least.
+ * Makes a message whose payload is zeroes, as long as the request (or, with
+ * %VHOST_USER_FLAGS_REPLY, its answer) needs at least.
  *
  * Returns: (transfer full): a new message
  *
@@ -121,8 +121,9 @@ vhost_user_message_peek_frame (VhostUserMessage *message, VhostUserFrame *frame,
  * @protocol_features: the protocol features in force, a word of #VhostUserProtocolFeature bits
  * @error: return location for an error
  *
- * Makes a message of bytes from a socket. It has passed every check of [method@Vhost.UserMessage.check], else this
- * fails with a [error@Vhost.Error] that names the request and the reason.
+ * Makes a message of bytes from a socket. It has passed every check of
+ * [method@Vhost.UserMessage.check], else this fails with a [error@Vhost.Error] that names the
+ * request and the reason.
  *
  * Returns: (transfer full): a new message, or %NULL with an error
  *
@@ -163,7 +164,8 @@ vhost_user_message_decode (VhostUserRole role, const guint8 *data, gsize length,
  * @message: a message
  * @length: (out): bytes in the result
  *
- * Gives header and payload as they go over the socket, in host byte order. Descriptors go beside them.
+ * Gives header and payload as they go over the socket, in host byte order. Descriptors go beside
+ * them.
  *
  * Returns: (array length=length) (transfer full): the bytes
  *
@@ -187,8 +189,9 @@ vhost_user_message_encode (VhostUserMessage *message, gsize *length)
  * @protocol_features: the protocol features in force, a word of #VhostUserProtocolFeature bits
  * @error: return location for an error
  *
- * Says whether the message obeys the specification: flags, payload size and number of file descriptors. What
- * was negotiated decides between layouts; whether the request is allowed at all is not looked at.
+ * Says whether the message obeys the specification: flags, payload size and number of file
+ * descriptors. What was negotiated decides between layouts; whether the request is allowed at all
+ * is not looked at.
  *
  * Returns: %TRUE, or %FALSE with a [error@Vhost.Error] that names the request and the reason
  *
@@ -287,7 +290,8 @@ vhost_user_message_set_flags (VhostUserMessage *message, guint flags)
  * @message: a message
  * @length: (out): bytes in the result
  *
- * Gives a copy of the payload, for example the data behind the 12 bytes that begin GET_CONFIG's answer.
+ * Gives a copy of the payload, for example the data behind the 12 bytes that begin GET_CONFIG's
+ * answer.
  *
  * Returns: (array length=length) (transfer full): the bytes
  *
@@ -399,7 +403,8 @@ find_field (VhostUserMessage *message, const char *wanted, VhostUserField *field
  *
  * Reads a number of the payload.
  *
- * Returns: the number; 0 with %VHOST_ERROR_INVALID_VALUE, which names the fields, when there is no such field
+ * Returns: the number; 0 with %VHOST_ERROR_INVALID_VALUE, which names the fields, when there is no
+ * such field
  *
  * Since: 1.0
  */
@@ -430,10 +435,11 @@ resize_payload (VhostUserFrame *frame, guint64 size)
  * @value: the number
  * @error: return location for an error
  *
- * Writes a number of the payload. Setting "n_regions" of a memory table or "size" of a configuration makes the
- * payload as long as that needs, if no longer than 4096 bytes.
+ * Writes a number of the payload. Setting "n_regions" of a memory table or "size" of a
+ * configuration makes the payload as long as that needs, if no longer than 4096 bytes.
  *
- * Returns: %TRUE, or %FALSE with %VHOST_ERROR_INVALID_VALUE when there is no such field or @value does not fit it
+ * Returns: %TRUE, or %FALSE with %VHOST_ERROR_INVALID_VALUE when there is no such field or @value
+ * does not fit it
  *
  * Since: 1.0
  */
@@ -477,8 +483,8 @@ copy_fds (GUnixFDList *fds, GError **error)
  *
  * Gives duplicates of the file descriptors that go with the message.
  *
- * Returns: (transfer full): a list, maybe empty; %NULL with a `G_IO_ERROR` when the process has no more
- *   descriptors
+ * Returns: (transfer full): a list, maybe empty; %NULL with a `G_IO_ERROR` when the process has no
+ * more descriptors
  *
  * Since: 1.0
  */
@@ -516,8 +522,8 @@ vhost_user_message_set_fds (VhostUserMessage *message, GUnixFDList *fds, GError 
  * vhost_user_message_to_string:
  * @message: a message
  *
- * Shows the message in one line: "SET_VRING_NUM index=0 num=256", with names of features and kinds of file
- * descriptors.
+ * Shows the message in one line: "SET_VRING_NUM index=0 num=256", with names of features and kinds
+ * of file descriptors.
  *
  * Returns: (transfer full): the text
  *

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Owns the table of all requests: one row says what a message carries, how it is answered and when it is
- * allowed. Constant data, any thread. (vhost-user, “Front-end message types”, “Back-end message types”) */
+/* Owns the table of all requests: one row says what a message carries, how it is answered and when
+ * it is allowed. Constant data, any thread. (vhost-user, “Front-end message types”, “Back-end
+ * message types”) */
 
 #include "user/vhost-user-rules-private.h"
 

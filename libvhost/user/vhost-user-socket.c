@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Owns what there is to do with a socket's path: listening there without stepping on anybody, connecting,
- * and cleaning up. Any thread. (vhost-user, “Communication”, “Backend program conventions”) */
+/* Owns what there is to do with a socket's path: listening there without stepping on anybody,
+ * connecting, and cleaning up. Any thread. (vhost-user, “Communication”, “Backend program
+ * conventions”) */
 
 #include <errno.h>
 #include <string.h>
@@ -17,7 +18,7 @@
 static gboolean
 make_address (const char *path, struct sockaddr_un *address, GError **error)
 {
-  *address = (struct sockaddr_un){.sun_family = AF_UNIX};
+  *address = (struct sockaddr_un){ .sun_family = AF_UNIX };
   if (path[0] == '\0' || strlen (path) >= sizeof address->sun_path)
     return vhost_set_error (error, VHOST_ERROR_INVALID_VALUE,
                             "“%s” is no path of a socket: 1 to %" G_GSIZE_FORMAT " bytes", path,
@@ -117,7 +118,7 @@ vhost_user_socket_listen (const char *path, GError **error)
 static gboolean
 wait_to_retry (const char *path, gint64 deadline, GCancellable *cancellable, GError **error)
 {
-  GPollFD poll_fd = {.fd = -1};
+  GPollFD poll_fd = { .fd = -1 };
   gboolean watched;
 
   if (deadline >= 0 && g_get_monotonic_time () >= deadline)

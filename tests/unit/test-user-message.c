@@ -6,7 +6,7 @@
 #include <sys/eventfd.h>
 #include "core/vhost-error.h"
 #include "user/vhost-user-message.h"
-#include "unit/test-fds.h"
+#include "tests/unit/test-fds.h"
 
 #define CODE(name) VHOST_USER_FRONTEND_CODE_##name
 
@@ -49,7 +49,7 @@ test_fields (guint *n_fds, gconstpointer data)
 {
   g_autoptr (VhostUserMessage) message = make (CODE (SET_VRING_NUM));
   g_autofree guint8 *payload = NULL;
-  const guint32 expected[] = {3, 256};
+  const guint32 expected[] = { 3, 256 };
   gsize length;
 
   set (message, "index", 3);
@@ -147,7 +147,7 @@ static void
 test_xen_table (guint *n_fds, gconstpointer data)
 {
   g_autoptr (VhostUserMessage) message = make (CODE (SET_MEM_TABLE));
-  guint8 bytes[8 + 2 * 40] = {0};
+  guint8 bytes[8 + 2 * 40] = { 0 };
   const guint32 n = 2;
 
   memcpy (bytes, &n, sizeof n);
@@ -248,7 +248,7 @@ test_too_many_descriptors (guint *n_fds, gconstpointer data)
 static void
 test_decode_needs_a_header (guint *n_fds, gconstpointer data)
 {
-  const guint8 bytes[12] = {1, 0, 0, 0, 1};
+  const guint8 bytes[12] = { 1, 0, 0, 0, 1 };
   g_autoptr (VhostUserMessage) message = NULL;
 
   for (gsize length = 0; length < sizeof bytes; length++)

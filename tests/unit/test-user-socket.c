@@ -9,7 +9,7 @@
 #include "core/vhost-error.h"
 #include "core/vhost-fd-private.h"
 #include "user/vhost-user-socket-private.h"
-#include "unit/test-fds.h"
+#include "tests/unit/test-fds.h"
 
 typedef struct {
   guint n_fds;
@@ -112,6 +112,21 @@ test_h099_other_files_are_left_alone (Fixture *fixture, gconstpointer data)
 }
 
 static void
+test_h099_other_users_are_left_alone (Fixture *fixture, gconstpointer data)
+{
+  VHOST_AUTO_FD dead = -1;
+
+  if (geteuid () != 0) {
+    g_test_skip ("only root can make another user's socket");
+    return;
+  }
+  dead = listen_at (fixture->path);
+  g_assert_cmpint (chown (fixture->path, 65534, 65534), ==, 0);
+  vhost_fd_clear (&dead);
+  assert_cannot_listen (fixture->path, "it is another user's socket");
+}
+
+static void
 test_h099_links_are_not_followed (Fixture *fixture, gconstpointer data)
 {
   g_autofree char *target = g_build_filename (fixture->directory, "target", NULL);
@@ -168,7 +183,7 @@ test_connect_has_a_deadline (Fixture *fixture, gconstpointer data)
   VHOST_AUTO_FD listener = listen_at (fixture->path);
   g_autoptr (GCancellable) cancellable = g_cancellable_new ();
   g_autoptr (GError) error = NULL;
-  VhostFdSet clients = {0};
+  VhostFdSet clients = { 0 };
   gint64 start = g_get_monotonic_time ();
 
   do {
@@ -189,11 +204,11 @@ test_h021_no_stream_socket (Fixture *fixture, gconstpointer data)
 {
   gboolean listening;
   int fds[] = {
-      socket (AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0),
-      socket (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), /* not connected */
-      socket (AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0),
-      open ("/dev/null", O_RDWR | O_CLOEXEC),
-      -1,
+    socket (AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0),
+    socket (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), /* not connected */
+    socket (AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0),
+    open ("/dev/null", O_RDWR | O_CLOEXEC),
+    -1,
   };
 
   for (guint i = 0; i < G_N_ELEMENTS (fds); i++) {
@@ -215,6 +230,7 @@ main (int argc, char **argv)
   add ("H099-dead-socket-is-replaced", test_h099_dead_socket_is_replaced);
   add ("H099-live-socket-is-left-alone", test_h099_live_socket_is_left_alone);
   add ("H099-other-files-are-left-alone", test_h099_other_files_are_left_alone);
+  add ("H099-other-users-are-left-alone", test_h099_other_users_are_left_alone);
   add ("H099-links-are-not-followed", test_h099_links_are_not_followed);
   add ("unlink-spares-a-successor", test_unlink_spares_a_successor);
   add ("connect-errors", test_connect_errors);

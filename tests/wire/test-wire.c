@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The codec against golden frames that were made without it, and against each frame spoilt in every way. */
+/* The codec against golden frames that were made without it, and against each frame spoilt in every
+ * way. */
 
 #include <string.h>
 #include <unistd.h>
@@ -7,7 +8,7 @@
 #include "core/vhost-error.h"
 #include "user/vhost-user-message.h"
 #include "user/vhost-user-rules-private.h"
-#include "unit/test-fds.h"
+#include "tests/unit/test-fds.h"
 
 typedef struct {
   char **parts; /* of its line */
@@ -63,7 +64,7 @@ vector_free (Vector *vector)
 static void
 load_vectors (void)
 {
-  g_autofree char *path = g_test_build_filename (G_TEST_DIST, "vectors.txt", NULL);
+  g_autofree char *path = g_test_build_filename (G_TEST_DIST, "wire", "vectors.txt", NULL);
   g_autofree char *text = NULL;
   g_auto (GStrv) lines = NULL;
 
@@ -240,8 +241,8 @@ test_h004_h005_wrong_sizes (guint *n_fds, gconstpointer data)
   for_each_vector (vector)
   {
     guint32 right = vector->length - 12;
-    const guint32 sizes[] = {right - 1, right + 1, right + 8, right + 40, right / 2,  0,
-                             8,         16,        4096,      4097,       0x7fffffff, 0xffffffff};
+    const guint32 sizes[] = { right - 1, right + 1, right + 8, right + 40, right / 2,  0,
+                              8,         16,        4096,      4097,       0x7fffffff, 0xffffffff };
 
     for (guint i = 0; i < G_N_ELEMENTS (sizes); i++)
       spoil_size (vector, sizes[i]);
@@ -251,9 +252,9 @@ test_h004_h005_wrong_sizes (guint *n_fds, gconstpointer data)
 static gboolean
 is_fd_optional (const Vector *vector)
 {
-  static const char *const optional[] = {"REM_MEM_REG request",        "GET_INFLIGHT_FD reply",
-                                         "GET_SHARED_OBJECT reply",    "SET_DEVICE_STATE_FD reply",
-                                         "SHARED_OBJECT_LOOKUP reply", NULL};
+  static const char *const optional[] = { "REM_MEM_REG request",        "GET_INFLIGHT_FD reply",
+                                          "GET_SHARED_OBJECT reply",    "SET_DEVICE_STATE_FD reply",
+                                          "SHARED_OBJECT_LOOKUP reply", NULL };
   g_autofree char *key = g_strconcat (vector->name, vector->reply ? " reply" : " request", NULL);
 
   return g_strv_contains (optional, key);
@@ -274,7 +275,7 @@ test_h009_h010_wrong_fds (guint *n_fds, gconstpointer data)
 static void
 test_h006_unknown_requests (guint *n_fds, gconstpointer data)
 {
-  const guint32 requests[] = {0, 45, 77, 1000, 0xffffffff};
+  const guint32 requests[] = { 0, 45, 77, 1000, 0xffffffff };
 
   for_each_vector (vector)
   {
