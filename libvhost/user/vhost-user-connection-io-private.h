@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The two halves of a stream: bytes and descriptors into frames, frames into bytes and descriptors. Neither
- * ever blocks. */
+/* The two halves of a stream: bytes and descriptors into frames, frames into bytes and descriptors.
+ * Neither ever blocks. */
 #pragma once
 
 #include <gio/gio.h>
@@ -19,8 +19,8 @@ typedef struct {
   guint n_read; /* of header and payload */
 } VhostUserInput;
 
-/* Reads on, at most to the end of the message. DONE: the frame is the caller's to move away before the
- * next call; its header is checked, the rest is not. */
+/* Reads on, at most to the end of the message. DONE: the frame is the caller's to move away before
+ * the next call; its header is checked, the rest is not. */
 VhostUserIo vhost_user_input_read (VhostUserInput *input, int fd, VhostUserRole role,
                                    gboolean expect_reply, GError **error);
 gboolean vhost_user_input_is_partial (const VhostUserInput *input);
@@ -35,7 +35,8 @@ typedef struct {
 /* What may wait for one peer: with the message on its way in, 64 KiB. */
 #define VHOST_USER_MAX_OUTPUT (64 * 1024 - sizeof (VhostUserInput))
 
-/* Sends @frame, whose descriptors stay the caller's, or puts the rest of it behind what waits already. */
+/* Sends @frame, whose descriptors stay the caller's, or puts the rest of it behind what waits
+ * already. */
 VhostUserIo vhost_user_output_send (VhostUserOutput *output, int fd, const VhostUserFrame *frame,
                                     GError **error);
 VhostUserIo vhost_user_output_flush (VhostUserOutput *output, int fd, GError **error);

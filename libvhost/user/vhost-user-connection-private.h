@@ -14,18 +14,18 @@ typedef void (*VhostUserFrameFunc) (VhostUserConnection *connection, VhostUserFr
  * descriptors of @frame are closed already; its payload may be of any size, even none. */
 typedef void (*VhostUserBadFrameFunc) (VhostUserConnection *connection, const VhostUserFrame *frame,
                                        const GError *error, gpointer data);
-/* The stream has ended: @error is NULL for a clean end between two messages. Called once, from the loop and
- * never from inside another call; not after vhost_user_connection_close (). */
+/* The stream has ended: @error is NULL for a clean end between two messages. Called once, from the
+ * loop and never from inside another call; not after vhost_user_connection_close (). */
 typedef void (*VhostUserClosedFunc) (VhostUserConnection *connection, const GError *error,
                                      gpointer data);
 
-/* Takes @fd. @role: whose requests the socket carries; @requester: are we that side (we send requests and
- * receive answers)? */
+/* Takes @fd. @role: whose requests the socket carries; @requester: are we that side (we send
+ * requests and receive answers)? */
 VhostUserConnection *vhost_user_connection_new_take_fd (int fd, VhostUserRole role,
                                                         gboolean requester);
 
-/* Reads messages in the loop of @reactor from now on. The functions may close, pause and free the connection.
- * Whoever lets go of it closes it first: @data is in use until then. */
+/* Reads messages in the loop of @reactor from now on. The functions may close, pause and free the
+ * connection. Whoever lets go of it closes it first: @data is in use until then. */
 gboolean vhost_user_connection_start (VhostUserConnection *connection, VhostReactor *reactor,
                                       VhostUserFrameFunc frame_func,
                                       VhostUserClosedFunc closed_func, gpointer data,
@@ -35,29 +35,30 @@ gboolean vhost_user_connection_start (VhostUserConnection *connection, VhostReac
 void vhost_user_connection_set_bad_frame_func (VhostUserConnection *connection,
                                                VhostUserBadFrameFunc func);
 
-/* Stops and goes on reading (an answer is still owed). Meanwhile the end of the stream goes unnoticed. */
+/* Stops and goes on reading (an answer is still owed). Meanwhile the end of the stream goes
+ * unnoticed. */
 void vhost_user_connection_set_paused (VhostUserConnection *connection, gboolean paused);
 
 /* Which layouts are in force. */
 void vhost_user_connection_set_protocol_features (VhostUserConnection *connection,
                                                   guint64 protocol_features);
 
-/* Sends what the socket takes of @frame now; the rest goes out from the loop, or fails the connection at the
- * deadline. Descriptors stay the caller's, and are duplicated when they must wait. More than 64 KiB waiting:
- * the connection is failed. Without a loop (not started) it blocks until sent, the deadline, or cancelled.
- * The connection is of no use after an error. */
+/* Sends what the socket takes of @frame now; the rest goes out from the loop, or fails the
+ * connection at the deadline. Descriptors stay the caller's, and are duplicated when they must
+ * wait. More than 64 KiB waiting: the connection is failed. Without a loop (not started) it blocks
+ * until sent, the deadline, or cancelled. The connection is of no use after an error. */
 gboolean vhost_user_connection_send_frame (VhostUserConnection *connection,
                                            const VhostUserFrame *frame, GCancellable *cancellable,
                                            GError **error);
 
-/* Blocks for one whole message; the connection must not be started. @deadline: monotonic µs, or -1. While it
- * waits, @other (or NULL), which is started, is served: its frame function is called for each message that
- * comes. After a timeout or a cancellation the connection is still open and in step: whoever does not want
- * the message any more closes it. @frame must be empty or new. */
+/* Blocks for one whole message; the connection must not be started. @deadline: monotonic µs, or -1.
+ * While it waits, @other (or NULL), which is started, is served: its frame function is called for
+ * each message that comes. After a timeout or a cancellation the connection is still open and in
+ * step: whoever does not want the message any more closes it. @frame must be empty or new. */
 gboolean vhost_user_connection_receive_frame (VhostUserConnection *connection,
                                               VhostUserFrame *frame, gint64 deadline,
-                                              VhostUserConnection *other,
-                                              GCancellable *cancellable, GError **error);
+                                              VhostUserConnection *other, GCancellable *cancellable,
+                                              GError **error);
 
 /* Reads what is there now, as the loop would. Started connections only. */
 void vhost_user_connection_process_input (VhostUserConnection *connection);

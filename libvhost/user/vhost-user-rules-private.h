@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The one table of all requests. Encoder, decoder, validator, printer, documentation and tests read it. */
+/* The one table of all requests. Encoder, decoder, validator, printer, documentation and tests read
+ * it. */
 #pragma once
 
 #include "user/vhost-user-wire-private.h"
@@ -40,7 +41,7 @@ typedef enum {
   VHOST_USER_REPLY_ACK,        /* u64, only when asked for */
   VHOST_USER_REPLY_ACK_ALWAYS, /* u64, asked for or not */
   VHOST_USER_REPLY_BODY,       /* always, of reply_layout */
-  VHOST_USER_REPLY_LOG,        /* always with LOG_SHMFD (16 bytes; 0, 8 and 16 accepted), else as ACK */
+  VHOST_USER_REPLY_LOG, /* always with LOG_SHMFD (16 bytes; 0, 8 and 16 accepted), else as ACK */
 } VhostUserReply;
 
 /* When a request is allowed, beyond its gate. */
@@ -97,8 +98,8 @@ typedef struct {
 guint vhost_user_layout_get_min_size (VhostUserLayout layout);
 guint vhost_user_layout_get_max_size (VhostUserLayout layout);
 
-/* The @index-th field that the payload of @frame is long enough for, FALSE after the last. Fields of
- * repeated parts are named "region[0].size", "memory_sizes[3]"; @name holds the name. */
+/* The @index-th field that the payload of @frame is long enough for, FALSE after the last. Fields
+ * of repeated parts are named "region[0].size", "memory_sizes[3]"; @name holds the name. */
 gboolean vhost_user_layout_get_field (VhostUserLayout layout, const VhostUserFrame *frame,
                                       guint index, VhostUserField *field,
                                       char name[VHOST_USER_FIELD_NAME_SIZE]);
@@ -115,19 +116,21 @@ guint64 vhost_user_layout_get_size_after (VhostUserLayout layout, const VhostUse
 /* How the payload of @frame is laid out: by its request, and as a request or an answer. */
 VhostUserLayout vhost_user_frame_get_layout (VhostUserRole role, const VhostUserFrame *frame);
 
-/* Is the header one of @role's socket (version, reserved bits, known request, size within the largest of
- * its layouts)? Called before a byte of payload is read. @expect_reply says which kind may come. */
+/* Is the header one of @role's socket (version, reserved bits, known request, size within the
+ * largest of its layouts)? Called before a byte of payload is read. @expect_reply says which kind
+ * may come. */
 gboolean vhost_user_header_check (VhostUserRole role, gboolean expect_reply, guint32 request,
                                   guint32 flags, guint32 size, GError **error);
 
-/* Does the whole frame obey its rule: header, size and descriptors? @protocol_features (negotiated) choose
- * between layouts (LOG_SHMFD, XEN_MMAP). The error names request and reason. */
+/* Does the whole frame obey its rule: header, size and descriptors? @protocol_features (negotiated)
+ * choose between layouts (LOG_SHMFD, XEN_MMAP). The error names request and reason. */
 gboolean vhost_user_frame_check (VhostUserRole role, const VhostUserFrame *frame,
                                  guint64 protocol_features, GError **error);
 
 /* "SET_VRING_NUM index=0 num=256" and ", need_reply", ", 1 fd (eventfd)"; newly allocated. */
 char *vhost_user_frame_to_string (VhostUserRole role, const VhostUserFrame *frame);
 
-/* Shows a message on its way, with the reason why it was refused (or NULL), when VHOST_DEBUG asks for it. */
+/* Shows a message on its way, with the reason why it was refused (or NULL), when VHOST_DEBUG asks
+ * for it. */
 void vhost_user_frame_show (VhostUserRole role, const char *arrow, const VhostUserFrame *frame,
                             const GError *error);

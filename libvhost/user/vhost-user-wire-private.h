@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Payload layouts, as they lie on the wire: natural C layout, host byte order, tail padding included.
- * (vhost-user, “Message specification”) */
+/* Payload layouts, as they lie on the wire: natural C layout, host byte order, tail padding
+ * included. (vhost-user, “Message specification”) */
 #pragma once
 
 #include "core/vhost-fd-private.h"
@@ -145,8 +145,8 @@ typedef struct {
 /* Moves what @from holds into @to, which must be empty or new; @from is empty then. */
 void vhost_user_frame_move (VhostUserFrame *to, VhostUserFrame *from);
 
-/* Makes @frame a request (flags 1) or, with VHOST_USER_FLAGS_REPLY in @flags, an answer; payload zeroed up
- * to @size, no descriptors. The frame must be empty or new. */
+/* Makes @frame a request (flags 1) or, with VHOST_USER_FLAGS_REPLY in @flags, an answer; payload
+ * zeroed up to @size, no descriptors. The frame must be empty or new. */
 void vhost_user_frame_init (VhostUserFrame *frame, guint32 request, guint32 flags, guint32 size);
 void vhost_user_frame_clear (VhostUserFrame *frame); /* closes what it owns */
 

@@ -10,7 +10,7 @@
 #include "core/vhost-error-private.h"
 #include "user/vhost-user-connection-io-private.h"
 #include "user/vhost-user-connection-private.h"
-#include "tests/unit/test-fds.h"
+#include "test-fds.h"
 
 #define CODE(name) VHOST_USER_FRONTEND_CODE_##name
 #define NUM_SIZE (12 + 8)
@@ -561,6 +561,24 @@ read_late (Fixture *fixture, guint32 size, guint n_fds)
   g_assert_cmpuint (frame.fds.n, ==, n_fds);
 }
 
+/* A reader that is slow, but reads: each message that goes out gives the next one its own deadline.
+ */
+static void
+test_h020_slow_reader_is_no_dead_one (Fixture *fixture, gconstpointer data)
+{
+  guint8 bytes[8192];
+
+  g_object_set (fixture->connection, "timeout", 200, NULL);
+  for (guint i = 0; i < 25; i++)
+    g_assert_true (send_one (fixture, 2056, 0, NULL));
+  for (guint i = 0; i < 4; i++) {
+    g_usleep (80000);
+    g_assert_cmpint (recv (fixture->peer, bytes, sizeof bytes, MSG_WAITALL), ==, sizeof bytes);
+    run (fixture);
+    g_assert_cmpuint (fixture->n_closed, ==, 0);
+  }
+}
+
 /* What had to wait arrives whole, in order and with its descriptors, and makes room for more. */
 static void
 test_output_waits_for_a_slow_reader (Fixture *fixture, gconstpointer data)
@@ -955,6 +973,7 @@ add_loop_tests (void)
   add ("credentials-are-ignored", test_credentials_are_ignored);
   add ("H020-output-is-bounded", test_h020_output_is_bounded);
   add ("H020-output-has-a-deadline", test_h020_output_has_a_deadline);
+  add ("H020-slow-reader-is-no-dead-one", test_h020_slow_reader_is_no_dead_one);
   add ("output-waits-for-a-slow-reader", test_output_waits_for_a_slow_reader);
   add ("peer-left-while-sending", test_peer_left_while_sending);
   add ("H023-large-fd-numbers", test_h023_large_fd_numbers);

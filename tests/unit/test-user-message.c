@@ -6,7 +6,7 @@
 #include <sys/eventfd.h>
 #include "core/vhost-error.h"
 #include "user/vhost-user-message.h"
-#include "tests/unit/test-fds.h"
+#include "test-fds.h"
 
 #define CODE(name) VHOST_USER_FRONTEND_CODE_##name
 

@@ -4,7 +4,7 @@
 #include <string.h>
 #include "core/vhost-error.h"
 #include "user/vhost-user-rules-private.h"
-#include "tests/unit/test-fds.h"
+#include "test-fds.h"
 
 static void
 test_numbers_are_in_order (guint *n_fds, gconstpointer data)

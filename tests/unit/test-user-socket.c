@@ -9,7 +9,7 @@
 #include "core/vhost-error.h"
 #include "core/vhost-fd-private.h"
 #include "user/vhost-user-socket-private.h"
-#include "tests/unit/test-fds.h"
+#include "test-fds.h"
 
 typedef struct {
   guint n_fds;
