@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""Sits at the guest's end of a virtio console, without a VM: says one line and prints the answer."""
+"""The guest's end of a virtio console, without a VM: says one line and prints the answer."""
 
 import sys
 

@@ -122,3 +122,11 @@ def run_loop(until, deadline=5.0, context=None):
         timer.destroy()
     if not until():
         raise AssertionError(f"it did not happen within {deadline:g} s of the main loop")
+
+
+def run_idle(context=None):
+    """Iterates a main context until it has nothing more to do."""
+    from gi.repository import GLib
+    context = context or GLib.MainContext.default()
+    while context.iteration(False):
+        pass

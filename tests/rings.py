@@ -13,6 +13,7 @@ import mmap
 import os
 import struct
 
+from helpers import run_loop
 from wire import ADDR, STATE, Req
 
 DESC = struct.Struct("<QIHH")  # address, length, flags, next
@@ -115,6 +116,17 @@ class Ring:
             self._seen = (self._seen + 1) & 0xFFFF
         return found
 
+    def wait_used(self, *expected, deadline=5.0):
+        """Runs the main loop until exactly these (head, length) have been used."""
+        found = []
+
+        def have_all():
+            found.extend(self.used())
+            return len(found) >= len(expected)
+        run_loop(have_all, deadline)
+        if found != list(expected):
+            raise AssertionError(f"used are {found}, not {list(expected)}")
+
     def begin_at(self, index):
         """Both indices, of a ring that has been in use."""
         self.avail_idx = self.used_idx = self._seen = index
@@ -143,6 +155,10 @@ class Ring:
                             (Req.SET_VRING_KICK, self.kick_fd)):
             if peer.set_fd(request, index, fd) != 0:
                 raise AssertionError(f"{request!r} was refused")
+
+    def take_kicks(self):
+        """Empties the kick descriptor, as if nobody had kicked."""
+        return self._drain(self.kick_fd)
 
     def take_calls(self):
         """How often the device notified since the last call."""

@@ -89,7 +89,7 @@ static const struct {
     {VHOST_DEVICE_ID_ENTROPY, "rng", NULL},
     {VHOST_DEVICE_ID_BALLOON, "balloon", NULL},
     {VHOST_DEVICE_ID_SCSI, "scsi", scsi_names},
-    {VHOST_DEVICE_ID_9P, "9p", NULL},
+    {VHOST_DEVICE_ID_P9, "9p", NULL},
     {VHOST_DEVICE_ID_GPU, "gpu", gpu_names},
     {VHOST_DEVICE_ID_INPUT, "input", NULL},
     {VHOST_DEVICE_ID_VSOCK, "vsock", vsock_names},
