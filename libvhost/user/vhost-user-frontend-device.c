@@ -108,17 +108,26 @@ describe_region (const VhostMemoryRegion *region)
                            region->offset};
 }
 
+/* For calls that look at something else before they send. */
+static gboolean
+check_open (VhostUserFrontend *frontend, const char *request, GError **error)
+{
+  if (frontend->connection != NULL)
+    return TRUE;
+  return vhost_set_error (error, VHOST_ERROR_DISCONNECTED, "%s: there is no back-end", request);
+}
+
 static gboolean
 check_regions (VhostUserFrontend *frontend, VhostMemory *memory, GError **error)
 {
   if (memory->n_regions == 0 || memory->n_regions > frontend->n_slots)
     return vhost_set_error (error, VHOST_ERROR_BAD_MEMORY,
-                            "%u memory regions; the back-end takes 1 to %u", memory->n_regions,
+                            "SET_MEM_TABLE: %u memory regions; the back-end takes 1 to %u", memory->n_regions,
                             frontend->n_slots);
   for (guint i = 0; i < memory->n_regions; i++) {
     if (memory->regions[i]->fd < 0)
       return vhost_set_error (error, VHOST_ERROR_BAD_MEMORY,
-                              "memory region %u has no descriptor to hand over", i);
+                              "SET_MEM_TABLE: memory region %u has no descriptor to hand over", i);
   }
   return TRUE;
 }
@@ -213,7 +222,7 @@ frontend_set_memory (VhostDevice *device, VhostMemory *memory, GCancellable *can
 {
   VhostUserFrontend *frontend = VHOST_USER_FRONTEND (device);
 
-  if (!check_regions (frontend, memory, error))
+  if (!check_open (frontend, "SET_MEM_TABLE", error) || !check_regions (frontend, memory, error))
     return FALSE;
   if (is_acked (frontend, VHOST_USER_PROTOCOL_FEATURE_CONFIGURE_MEM_SLOTS))
     return send_difference (frontend, memory, cancellable, error);
@@ -258,7 +267,8 @@ frontend_set_vring_addr (VhostDevice *device, guint index, guint flags, guint64 
   addr->index = index;
   addr->flags = flags;
   addr->log = log;
-  return find_user_address (frontend, desc, &addr->desc, error) &&
+  return check_open (frontend, "SET_VRING_ADDR", error) &&
+         find_user_address (frontend, desc, &addr->desc, error) &&
          find_user_address (frontend, avail, &addr->avail, error) &&
          find_user_address (frontend, used, &addr->used, error) &&
          vhost_user_frontend_call (frontend, &frame, NULL, cancellable, error);
@@ -299,8 +309,8 @@ call_with_fd (VhostDevice *device, VhostUserFrontendCode code, guint index, int 
   frame.payload.u64 = index | (fd < 0 ? VHOST_USER_VRING_NOFD : 0);
   frame.fds = (VhostFdSet){.n = fd < 0 ? 0 : 1, .fd = {fd}};
   if (index > VHOST_USER_VRING_INDEX_MASK)
-    return vhost_set_error (error, VHOST_ERROR_INVALID_VALUE, "queue %u: vhost-user has 256",
-                            index);
+    return vhost_set_error (error, VHOST_ERROR_INVALID_VALUE, "%s: queue %u; vhost-user has 256",
+                            vhost_user_get_request_name (VHOST_USER_ROLE_FRONTEND, code), index);
   return vhost_user_frontend_call (VHOST_USER_FRONTEND (device), &frame, NULL, cancellable, error);
 }
 
@@ -342,6 +352,8 @@ frontend_set_vring_enable (VhostDevice *device, guint index, gboolean enable,
   VhostUserFrontend *frontend = VHOST_USER_FRONTEND (device);
   guint64 features;
 
+  if (!check_open (frontend, "SET_VRING_ENABLE", error))
+    return FALSE;
   if (!vhost_word_has (frontend->offered, VHOST_FEATURE_PROTOCOL_FEATURES))
     return TRUE; /* rings are enabled from SET_FEATURES on, and cannot be disabled */
   if (!call_state (device, VHOST_USER_FRONTEND_CODE_SET_VRING_ENABLE, index, enable ? 1 : 0, NULL,
@@ -352,13 +364,14 @@ frontend_set_vring_enable (VhostDevice *device, guint index, gboolean enable,
 }
 
 static gboolean
-check_config_range (guint offset, gsize size, GError **error)
+check_config_range (const char *request, guint offset, gsize size, GError **error)
 {
   if (size > 0 && offset <= VHOST_USER_MAX_CONFIG && size <= VHOST_USER_MAX_CONFIG - offset)
     return TRUE;
   return vhost_set_error (error, VHOST_ERROR_INVALID_VALUE,
-                          "%" G_GSIZE_FORMAT " bytes at %u of a configuration space of at most %d",
-                          size, offset, VHOST_USER_MAX_CONFIG);
+                          "%s: %" G_GSIZE_FORMAT
+                          " bytes at %u of a configuration space of at most %d",
+                          request, size, offset, VHOST_USER_MAX_CONFIG);
 }
 
 static gboolean
@@ -382,7 +395,7 @@ frontend_get_config (VhostDevice *device, guint offset, guint size, GCancellable
   VhostUserFrame frame = {0};
   g_auto (VhostUserFrame) reply = {0};
 
-  if (!check_config_range (offset, size, error))
+  if (!check_config_range ("GET_CONFIG", offset, size, error))
     return NULL;
   vhost_user_frontend_init_request (&frame, VHOST_USER_FRONTEND_CODE_GET_CONFIG, 12 + size);
   frame.payload.config.offset = offset;
@@ -402,7 +415,7 @@ frontend_set_config (VhostDevice *device, guint offset, GBytes *data, GCancellab
   gsize size;
   const guint8 *bytes = g_bytes_get_data (data, &size);
 
-  if (!check_config_range (offset, size, error))
+  if (!check_config_range ("SET_CONFIG", offset, size, error))
     return FALSE;
   vhost_user_frontend_init_request (&frame, VHOST_USER_FRONTEND_CODE_SET_CONFIG,
                                     12 + (guint32) size);
