@@ -54,6 +54,15 @@ set_fault (VhostSplitDevice *ring, VhostRingFault fault, guint64 value)
 
 static const VhostSpan no_span;
 
+static void
+make_table_room (VhostSplitDevice *ring, guint n)
+{
+  if (n <= ring->indirect_room)
+    return;
+  ring->indirect_copy = g_renew (VhostRingDesc, ring->indirect_copy, n);
+  ring->indirect_room = n;
+}
+
 void
 vhost_split_device_init (VhostSplitDevice *ring, guint16 size, gboolean event_idx,
                          gboolean indirect)
@@ -69,7 +78,7 @@ vhost_split_device_init (VhostSplitDevice *ring, guint16 size, gboolean event_id
   ring->by_head = g_new0 (VhostSlot *, size);
   ring->free_slots = g_new (VhostSlot *, size);
   if (indirect)
-    ring->indirect_copy = g_new (VhostRingDesc, size);
+    make_table_room (ring, size);
 }
 
 static void
@@ -237,6 +246,19 @@ copy_indirect_table (VhostSplitDevice *ring, const Desc *desc)
   return TRUE;
 }
 
+/* A table should not have more entries than the queue, but Linux makes it as long as the request
+ * is. */
+static gboolean
+check_table_size (VhostSplitDevice *ring, const Desc *desc)
+{
+  guint most = MAX (ring->size, VHOST_RING_MAX_IOVECS);
+
+  if (desc->len == 0 || desc->len % sizeof (VhostRingDesc) != 0 ||
+      desc->len > VHOST_RING_DESC_BYTES (most))
+    return set_fault (ring, VHOST_RING_FAULT_INDIRECT_SIZE, desc->len);
+  return TRUE;
+}
+
 static gboolean
 enter_indirect_table (VhostSplitDevice *ring, Walk *walk, const Desc *desc)
 {
@@ -246,9 +268,9 @@ enter_indirect_table (VhostSplitDevice *ring, Walk *walk, const Desc *desc)
     return set_fault (ring, VHOST_RING_FAULT_INDIRECT_NESTED, desc->addr);
   if (desc->flags & VHOST_RING_DESC_NEXT)
     return set_fault (ring, VHOST_RING_FAULT_INDIRECT_NEXT, desc->next);
-  if (desc->len == 0 || desc->len % sizeof (VhostRingDesc) != 0 ||
-      desc->len > VHOST_RING_DESC_BYTES (ring->size))
-    return set_fault (ring, VHOST_RING_FAULT_INDIRECT_SIZE, desc->len);
+  if (!check_table_size (ring, desc))
+    return FALSE;
+  make_table_room (ring, desc->len / sizeof (VhostRingDesc));
   if (!copy_indirect_table (ring, desc))
     return FALSE;
 

@@ -47,5 +47,8 @@ gboolean vhost_user_frontend_call (VhostUserFrontend *frontend, VhostUserFrame *
                                    VhostUserFrame *reply, GCancellable *cancellable,
                                    GError **error);
 
+/* The socket is readable, and no answer is waited for. */
+void vhost_user_frontend_look_up (VhostUserFrontend *frontend);
+
 /* vhost-user-frontend-device.c */
 void vhost_user_frontend_init_device (gpointer iface, gpointer data);
