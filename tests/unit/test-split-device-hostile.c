@@ -14,7 +14,7 @@ test_index_jump (void)
     fixture_init (&f, sizes[i], FALSE, 100);
     guest_set_avail_idx (&f.guest, 100 + sizes[i] + 1);
     assert_fault (&f, VHOST_RING_FAULT_INDEX_JUMP);
-    g_assert_cmpuint (f.ring.error.value, ==, 100 + sizes[i] + 1);
+    g_assert_cmpuint (f.ring.common.error.value, ==, 100 + sizes[i] + 1);
   }
 }
 
@@ -77,9 +77,9 @@ test_good_before_bad (void)
   guest_offer (&f.guest, 1);
   guest_offer_buffer (&f.guest, 2, 1, TRUE);
   g_assert_cmpuint (vhost_split_device_pop (&f.ring, slots, 8), ==, 1);
-  g_assert_cmpint (f.ring.error.fault, ==, VHOST_RING_FAULT_ADDRESS);
-  g_assert_cmpuint (f.ring.error.value, ==, GUEST_END);
-  g_assert_cmpuint (f.ring.n_in_flight, ==, 1);
+  g_assert_cmpint (f.ring.common.error.fault, ==, VHOST_RING_FAULT_ADDRESS);
+  g_assert_cmpuint (f.ring.common.error.value, ==, GUEST_END);
+  g_assert_cmpuint (f.ring.common.n_in_flight, ==, 1);
   push (&f, slots[0], 1);
   assert_fault (&f, VHOST_RING_FAULT_ADDRESS);
 }
@@ -263,7 +263,8 @@ test_too_many_bytes (void)
     guest_write_desc (&f.guest, 0, GUEST_TABLES, n * 16, INDIRECT, 0);
     guest_offer (&f.guest, 0);
     assert_fault (&f, VHOST_RING_FAULT_TOO_LONG);
-    g_assert_cmpuint (f.ring.overflow_bytes, <=, VHOST_RING_MAX_IOVECS * sizeof (struct iovec));
+    g_assert_cmpuint (f.ring.common.overflow_bytes, <=,
+                      VHOST_RING_MAX_IOVECS * sizeof (struct iovec));
   }
 }
 
@@ -388,8 +389,8 @@ test_changing_descriptors (void)
       assert_inside (&f, slot);
       push (&f, slot, 0);
     } else {
-      g_assert_cmpint (f.ring.error.fault, !=, VHOST_RING_FAULT_NONE);
-      f.ring.error.fault = VHOST_RING_FAULT_NONE;
+      g_assert_cmpint (f.ring.common.error.fault, !=, VHOST_RING_FAULT_NONE);
+      f.ring.common.error.fault = VHOST_RING_FAULT_NONE;
       f.ring.last_avail++;
     }
   }
@@ -448,7 +449,7 @@ test_torn_index (void)
     guint32 lengths[32] = { 0 };
     guint n_popped = vhost_split_device_pop (&f.ring, slots, 32);
 
-    g_assert_cmpint (f.ring.error.fault, ==, VHOST_RING_FAULT_NONE);
+    g_assert_cmpint (f.ring.common.error.fault, ==, VHOST_RING_FAULT_NONE);
     vhost_split_device_push (&f.ring, slots, lengths, n_popped);
     n += n_popped;
   }
@@ -481,7 +482,7 @@ test_in_flight (void)
   g_assert_cmpuint (vhost_split_device_pop (&f.ring, slots, 16), ==, 8);
   guest_offer (&f.guest, 5);
   assert_fault (&f, VHOST_RING_FAULT_HEAD_BUSY);
-  g_assert_cmpuint (f.ring.n_in_flight, ==, 8);
+  g_assert_cmpuint (f.ring.common.n_in_flight, ==, 8);
 }
 
 static void
@@ -501,7 +502,7 @@ test_garbage_events (void)
     vhost_split_device_needs_notify (&f.ring);
     vhost_split_device_enable_notifications (&f.ring);
   }
-  g_assert_cmpint (f.ring.error.fault, ==, VHOST_RING_FAULT_NONE);
+  g_assert_cmpint (f.ring.common.error.fault, ==, VHOST_RING_FAULT_NONE);
   g_rand_free (rand);
 }
 

@@ -282,7 +282,7 @@ run_device (Program *p)
   vhost_split_device_disable_notifications (&p->device);
   n = vhost_split_device_pop (&p->device, p->in_flight + p->n_in_flight,
                               (guint) g_rand_int_range (p->rand, 1, 40));
-  g_assert_cmpint (p->device.error.fault, ==, VHOST_RING_FAULT_NONE);
+  g_assert_cmpint (p->device.common.error.fault, ==, VHOST_RING_FAULT_NONE);
   for (guint i = 0; i < n; i++)
     check_slot (p->in_flight[p->n_in_flight + i]);
   p->n_in_flight += n;
