@@ -431,6 +431,8 @@ vhost_user_frontend_close (VhostUserFrontend *frontend)
  * vhost_user_frontend_is_open:
  * @frontend: a front-end
  *
+ * Tells whether there is a connection.
+ *
  * Returns: whether there is a back-end
  *
  * Since: 1.0
@@ -447,6 +449,8 @@ vhost_user_frontend_is_open (VhostUserFrontend *frontend)
  * vhost_user_frontend_has_protocol_feature:
  * @frontend: a front-end
  * @bit: a #VhostUserProtocolFeature
+ *
+ * Tells whether a protocol feature is in use.
  *
  * Returns: whether the protocol feature is in use
  *
