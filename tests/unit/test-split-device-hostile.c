@@ -160,7 +160,7 @@ test_indirect_off (void)
   g_auto (Fixture) f = { 0 };
 
   fixture_init (&f, 8, FALSE, 0);
-  f.ring.indirect = FALSE;
+  f.ring.common.indirect = FALSE;
   write_desc (guest_at (&f.guest, GUEST_TABLES), GUEST_BUFFERS, 16, 0, 0);
   guest_write_desc (&f.guest, 0, GUEST_TABLES, 16, INDIRECT, 0);
   guest_offer (&f.guest, 0);

@@ -15,7 +15,8 @@ driver_init (Guest *guest, VhostSplitDriver *driver, guint16 size, gboolean even
   guest_init (guest, size);
   vhost_split_driver_init (driver, size, event_idx, guest->desc, guest->avail, guest->used);
   if (indirect)
-    vhost_split_driver_set_indirect (driver, guest_at (guest, GUEST_NEXT), GUEST_NEXT, MAX_PIECES);
+    vhost_driver_common_set_indirect (&driver->common, guest_at (guest, GUEST_NEXT), GUEST_NEXT,
+                                      MAX_PIECES);
 }
 
 static void
@@ -44,7 +45,7 @@ test_direct (void)
   g_assert_false (vhost_split_driver_add (&driver, pieces, 1, 1, NULL));
   g_assert_true (vhost_split_driver_add (&driver, pieces, 1, 0, &guest));
   g_assert_false (vhost_split_driver_add (&driver, pieces, 0, 0, NULL));
-  g_assert_cmpuint (driver.n_outstanding, ==, 2);
+  g_assert_cmpuint (driver.common.n_outstanding, ==, 2);
   g_assert_cmpuint (guest.avail->idx, ==, 0);
   g_assert_true (vhost_split_driver_publish (&driver));
   g_assert_cmpuint (GUINT16_FROM_LE (guest.avail->idx), ==, 2);
@@ -60,7 +61,7 @@ test_direct (void)
   g_assert_true (vhost_split_driver_collect (&driver, &cookie, &length));
   g_assert_true (cookie == &driver);
   g_assert_cmpuint (length, ==, 96);
-  g_assert_cmpuint (driver.n_free, ==, 4);
+  g_assert_cmpuint (driver.common.n_free, ==, 4);
   vhost_split_driver_clear (&driver);
 }
 
@@ -121,7 +122,7 @@ assert_rejected (guint32 id, guint16 used_idx, VhostRingFault fault)
   vhost_ring_store16 (&guest.used->idx, used_idx);
   for (guint i = 0; i < 3; i++)
     g_assert_false (vhost_split_driver_collect (&driver, &cookie, &length));
-  g_assert_cmpint (driver.error.fault, ==, fault);
+  g_assert_cmpint (driver.common.error.fault, ==, fault);
   vhost_split_driver_clear (&driver);
 }
 
@@ -153,7 +154,7 @@ test_used_twice (void)
   use (&guest, 0, 4);
   g_assert_true (vhost_split_driver_collect (&driver, &cookie, &length));
   g_assert_false (vhost_split_driver_collect (&driver, &cookie, &length));
-  g_assert_cmpint (driver.error.fault, ==, VHOST_RING_FAULT_NOT_OUTSTANDING);
+  g_assert_cmpint (driver.common.error.fault, ==, VHOST_RING_FAULT_NOT_OUTSTANDING);
   vhost_split_driver_clear (&driver);
 }
 
@@ -176,7 +177,7 @@ test_overwritten_table (void)
     memset (guest.avail, 0xff, VHOST_RING_AVAIL_BYTES (8));
     g_assert_true (vhost_split_driver_collect (&driver, &cookie, &length));
     g_assert_cmpuint (length, ==, 36);
-    g_assert_cmpuint (driver.n_free, ==, 8);
+    g_assert_cmpuint (driver.common.n_free, ==, 8);
   }
   vhost_split_driver_clear (&driver);
 }
@@ -255,7 +256,7 @@ run_driver (Program *p)
     g_assert_cmpuint (length, ==, writable - MIN (writable, number % 5));
     p->n_collected++;
   }
-  g_assert_cmpint (p->driver.error.fault, ==, VHOST_RING_FAULT_NONE);
+  g_assert_cmpint (p->driver.common.error.fault, ==, VHOST_RING_FAULT_NONE);
   while (n_adds-- > 0 && add_chain (p))
     ;
   if (vhost_split_driver_publish (&p->driver))
