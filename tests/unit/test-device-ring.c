@@ -148,7 +148,7 @@ static void
 program_init (Program *p, gboolean packed, guint16 size, gboolean event_idx, gboolean indirect)
 {
   *p = (Program){ .rand = g_rand_new_with_seed (size), .driver_awake = TRUE };
-  p->max_pieces = indirect ? MAX_PIECES : MIN (size, MAX_PIECES);
+  p->max_pieces = MIN (size, MAX_PIECES);
   guest_init (&p->guest, size);
   vhost_driver_ring_init (&p->driver, packed, size, event_idx, p->guest.desc, p->guest.avail,
                           p->guest.used);
