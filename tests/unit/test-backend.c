@@ -80,7 +80,7 @@ test_features (guint *n_fds, gconstpointer data)
   vhost_backend_add_feature (backend, VHOST_BLK_FEATURE_FLUSH);
   vhost_backend_remove_feature (backend, VHOST_FEATURE_EVENT_IDX);
   g_object_get (backend, "features", &offered, NULL);
-  g_assert_cmpuint (offered, ==, 1 << 9 | 1 << 28 | VHOST_BIT (32));
+  g_assert_cmpuint (offered, ==, 1 << 9 | 1 << 28 | VHOST_BIT (32) | VHOST_BIT (34));
   g_assert_true (vhost_backend_accept_features (backend, offered, 1 << 9, NULL));
   g_assert_true (vhost_backend_has_feature (backend, 9));
   g_assert_false (vhost_backend_accept_features (backend, offered, 1 << 29, &error));
