@@ -52,6 +52,13 @@ vhost_driver_common_set_indirect (VhostDriverCommon *common, gpointer table, gui
   common->indirect_max = max;
 }
 
+/* Does a chain of @n pieces go into an indirect table? A table is no longer than its queue. */
+static inline gboolean
+vhost_driver_common_is_indirect (const VhostDriverCommon *common, guint n)
+{
+  return common->indirect != NULL && n > 1 && n <= MIN (common->indirect_max, common->size);
+}
+
 /* Always FALSE, to be returned on. */
 static inline gboolean
 vhost_driver_common_set_fault (VhostDriverCommon *common, VhostRingFault fault, guint64 value)

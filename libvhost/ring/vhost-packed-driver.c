@@ -107,7 +107,7 @@ vhost_packed_driver_add (VhostPackedDriver *ring, const VhostDriverPiece *pieces
 {
   VhostDriverCommon *common = &ring->common;
   guint n = n_readable + n_writable;
-  gboolean indirect = common->indirect != NULL && n > 1 && n <= common->indirect_max;
+  gboolean indirect = vhost_driver_common_is_indirect (common, n);
   guint n_entries = indirect ? 1 : n;
   guint16 id = common->free_head;
   VhostDriverShadow *shadow;

@@ -26,6 +26,7 @@ typedef struct {
   gpointer slots_block;
   gsize overflow_bytes;         /* iovecs that do not lie in their slot */
   VhostRingDesc *indirect_copy; /* private copy of one indirect table */
+  guint indirect_room;          /* entries that fit in it */
   VhostRingError error;
 } VhostRingCommon;
 

@@ -21,6 +21,15 @@ vhost_ring_common_record_fault (VhostRingCommon *common, VhostRingFault fault, g
 
 /* --- Slots --------------------------------------------------------------------------------- */
 
+static void
+make_table_room (VhostRingCommon *common, guint n)
+{
+  if (n <= common->indirect_room)
+    return;
+  common->indirect_copy = g_renew (VhostRingDesc, common->indirect_copy, n);
+  common->indirect_room = n;
+}
+
 void
 vhost_ring_common_init (VhostRingCommon *common, guint16 size, gboolean event_idx,
                         gboolean indirect)
@@ -35,7 +44,7 @@ vhost_ring_common_init (VhostRingCommon *common, guint16 size, gboolean event_id
   common->by_head = g_new0 (VhostSlot *, size);
   common->free_slots = g_new (VhostSlot *, size);
   if (indirect)
-    common->indirect_copy = g_new (VhostRingDesc, size);
+    make_table_room (common, size);
 }
 
 void
@@ -209,6 +218,19 @@ copy_table (VhostRingCommon *common, const VhostFetchedDesc *desc)
   return TRUE;
 }
 
+/* A table should not have more entries than the queue, but Linux makes it as long as the request
+ * is. */
+static gboolean
+check_table_size (VhostRingCommon *common, const VhostFetchedDesc *desc)
+{
+  guint most = MAX (common->size, VHOST_RING_MAX_IOVECS);
+
+  if (desc->len > 0 && desc->len % sizeof (VhostRingDesc) == 0 &&
+      desc->len <= VHOST_RING_DESC_BYTES (most))
+    return TRUE;
+  return vhost_ring_common_set_fault (common, VHOST_RING_FAULT_INDIRECT_SIZE, desc->len);
+}
+
 guint
 vhost_ring_common_copy_indirect (VhostRingCommon *common, const VhostFetchedDesc *desc)
 {
@@ -216,8 +238,8 @@ vhost_ring_common_copy_indirect (VhostRingCommon *common, const VhostFetchedDesc
     return vhost_ring_common_set_fault (common, VHOST_RING_FAULT_INDIRECT_OFF, desc->addr);
   if (desc->flags & VHOST_RING_DESC_NEXT)
     return vhost_ring_common_set_fault (common, VHOST_RING_FAULT_INDIRECT_NEXT, desc->next);
-  if (desc->len == 0 || desc->len % sizeof (VhostRingDesc) != 0 ||
-      desc->len > VHOST_RING_DESC_BYTES (common->size))
-    return vhost_ring_common_set_fault (common, VHOST_RING_FAULT_INDIRECT_SIZE, desc->len);
+  if (!check_table_size (common, desc))
+    return 0;
+  make_table_room (common, desc->len / sizeof (VhostRingDesc));
   return copy_table (common, desc) ? desc->len / sizeof (VhostRingDesc) : 0;
 }

@@ -77,7 +77,7 @@ typedef enum {
   VHOST_RING_FAULT_NEXT_RANGE,      /* next >= table */
   VHOST_RING_FAULT_LOOP,            /* chain longer than its table */
   VHOST_RING_FAULT_INDIRECT_OFF,    /* INDIRECT not negotiated */
-  VHOST_RING_FAULT_INDIRECT_SIZE,   /* 0, not a multiple of 16, more than size entries */
+  VHOST_RING_FAULT_INDIRECT_SIZE,   /* 0, not a multiple of 16, far too many entries */
   VHOST_RING_FAULT_INDIRECT_NESTED, /* INDIRECT inside an indirect table */
   VHOST_RING_FAULT_INDIRECT_NEXT,   /* INDIRECT together with NEXT; packed: not alone in its list */
   VHOST_RING_FAULT_ORDER,           /* readable after writable */

@@ -66,7 +66,7 @@ typedef struct {
 static gboolean
 enter_indirect_table (VhostSplitDevice *ring, Walk *walk, const Desc *desc)
 {
-  if (walk->table == ring->common.indirect_copy)
+  if (walk->table != ring->desc)
     return set_fault (ring, VHOST_RING_FAULT_INDIRECT_NESTED, desc->addr);
   walk->n_table = walk->n_left = vhost_ring_common_copy_indirect (&ring->common, desc);
   walk->table = ring->common.indirect_copy;

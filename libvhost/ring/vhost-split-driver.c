@@ -82,7 +82,7 @@ vhost_split_driver_add (VhostSplitDriver *ring, const VhostDriverPiece *pieces, 
                         guint n_writable, gpointer cookie)
 {
   guint n = n_readable + n_writable;
-  gboolean indirect = ring->common.indirect != NULL && n > 1 && n <= ring->common.indirect_max;
+  gboolean indirect = vhost_driver_common_is_indirect (&ring->common, n);
   guint16 head;
 
   if (n == 0 || ring->common.n_free < (indirect ? 1 : n))

@@ -134,7 +134,8 @@ test_indirect_size (void)
   assert_indirect_fault (GUEST_TABLES, 0, 0, VHOST_RING_FAULT_INDIRECT_SIZE);
   assert_indirect_fault (GUEST_TABLES, 15, 0, VHOST_RING_FAULT_INDIRECT_SIZE);
   assert_indirect_fault (GUEST_TABLES, 17, 0, VHOST_RING_FAULT_INDIRECT_SIZE);
-  assert_indirect_fault (GUEST_TABLES, 9 * 16, 0, VHOST_RING_FAULT_INDIRECT_SIZE);
+  assert_indirect_fault (GUEST_TABLES, (VHOST_RING_MAX_IOVECS + 1) * 16, 0,
+                         VHOST_RING_FAULT_INDIRECT_SIZE);
   assert_indirect_fault (GUEST_TABLES, 0xfffffff0, 0, VHOST_RING_FAULT_INDIRECT_SIZE);
   assert_indirect_fault (GUEST_TABLES, 16, NEXT, VHOST_RING_FAULT_INDIRECT_NEXT);
   assert_indirect_fault (GUEST_END - 16, 32, 0, VHOST_RING_FAULT_ADDRESS);
