@@ -19,11 +19,15 @@
 #define MIN_MEMORY (1024 * 1024)
 #define DEFAULT_MEMORY (64 * 1024 * 1024)
 #define MAX_QUEUES 256
+#define MAX_QUEUE_SIZE 32768
 
 /* What the driver side of a ring can do. */
 #define RING_FEATURES                                                                              \
   (VHOST_BIT (VHOST_FEATURE_VERSION_1) | VHOST_BIT (VHOST_FEATURE_INDIRECT_DESC) |                 \
-   VHOST_BIT (VHOST_FEATURE_EVENT_IDX))
+   VHOST_BIT (VHOST_FEATURE_EVENT_IDX) | VHOST_BIT (VHOST_FEATURE_RING_PACKED))
+
+/* Both positions 0, both wrap counters 1. */
+#define FIRST_PACKED_BASE 0x80008000
 
 /* Bits of the device kind: 0 to 23, and 50 to 63. */
 #define DEVICE_FEATURES (G_GUINT64_CONSTANT (0xfffc000000ffffff))
@@ -150,7 +154,8 @@ lay_out_queues (VhostDriver *driver, guint queue_size, GError **error)
         vhost_memory_find_range (driver->memory, VHOST_ADDRESS_GUEST, address, ring_bytes);
 
     driver->queues[i] = vhost_driver_queue_new (
-        i, queue_size, vhost_driver_has_feature (driver, VHOST_FEATURE_EVENT_IDX),
+        i, queue_size, vhost_driver_has_feature (driver, VHOST_FEATURE_RING_PACKED),
+        vhost_driver_has_feature (driver, VHOST_FEATURE_EVENT_IDX),
         vhost_driver_has_feature (driver, VHOST_FEATURE_INDIRECT_DESC), driver->arena, ring,
         address, error);
     if (driver->queues[i] == NULL)
@@ -166,13 +171,15 @@ set_up_queue (VhostDriver *driver, VhostDriverQueue *queue, GCancellable *cancel
               GError **error)
 {
   VhostDevice *device = driver->device;
+  gboolean packed = vhost_driver_has_feature (driver, VHOST_FEATURE_RING_PACKED);
   guint index = vhost_driver_queue_get_index (queue);
   VhostDriverRing ring;
 
   vhost_driver_queue_get_ring (queue, &ring);
   return vhost_device_set_vring_num (device, index, vhost_driver_queue_get_size (queue),
                                      cancellable, error) &&
-         vhost_device_set_vring_base (device, index, 0, cancellable, error) &&
+         vhost_device_set_vring_base (device, index, packed ? FIRST_PACKED_BASE : 0, cancellable,
+                                      error) &&
          vhost_device_set_vring_addr (device, index, 0, ring.desc, ring.avail, ring.used, ring.used,
                                       cancellable, error) &&
          vhost_device_set_vring_call (device, index, vhost_driver_queue_peek_call_fd (queue),
@@ -234,10 +241,6 @@ check_start (VhostDriver *driver, guint n_queues, guint queue_size, GError **err
   if (n_queues == 0 || n_queues > limit)
     return vhost_set_error (error, VHOST_ERROR_INVALID_VALUE, "%u queues; the device has %u",
                             n_queues, limit);
-  if (queue_size == 0 || queue_size > 32768 || (queue_size & (queue_size - 1)) != 0)
-    return vhost_set_error (error, VHOST_ERROR_INVALID_VALUE,
-                            "queues of %u descriptors; a power of two up to 32768 is needed",
-                            queue_size);
   return TRUE;
 }
 
@@ -279,7 +282,7 @@ vhost_driver_get_device (VhostDriver *driver)
  * vhost_driver_start:
  * @driver: a driver
  * @n_queues: how many queues to use, from queue 0 on
- * @queue_size: descriptors of each; a power of two up to 32768
+ * @queue_size: descriptors of each, up to 32768; a power of two unless packed rings are in use
  * @cancellable: (nullable): to give up early
  * @error: return location
  *

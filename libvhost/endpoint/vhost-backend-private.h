@@ -63,7 +63,8 @@ gboolean vhost_vring_set_num (VhostBackend *backend, VhostVring *vring, guint nu
 gboolean vhost_vring_set_addr (VhostBackend *backend, VhostVring *vring,
                                const VhostQueueSetup *addr, guint flags, guint64 log,
                                GError **error);
-gboolean vhost_vring_set_base (VhostVring *vring, guint32 base, GError **error);
+gboolean vhost_vring_set_base (VhostBackend *backend, VhostVring *vring, guint32 base,
+                               GError **error);
 
 /* The ring is started now, or as soon as the rest of its setup has arrived. Takes @kick_fd (-1:
  * none), also when it fails. */
@@ -77,7 +78,7 @@ void vhost_vring_set_enabled (VhostVring *vring, gboolean enabled);
  * called. */
 gboolean vhost_vring_stop (VhostBackend *backend, VhostVring *vring);
 /* Returns where the queue goes on. */
-guint16 vhost_vring_finish_stop (VhostBackend *backend, VhostVring *vring);
+guint32 vhost_vring_finish_stop (VhostBackend *backend, VhostVring *vring);
 
 gboolean vhost_backend_read_config (VhostBackend *backend, guint offset, guint size, guint8 *data,
                                     GError **error);

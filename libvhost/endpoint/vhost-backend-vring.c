@@ -40,15 +40,22 @@ check_stopped (VhostVring *vring, GError **error)
                           vhost_queue_get_index (vring->queue));
 }
 
+static gboolean
+is_packed (VhostBackend *backend)
+{
+  return vhost_backend_has_feature (backend, VHOST_FEATURE_RING_PACKED);
+}
+
 gboolean
 vhost_vring_set_num (VhostBackend *backend, VhostVring *vring, guint num, GError **error)
 {
   if (!check_stopped (vring, error))
     return FALSE;
-  if (num == 0 || num > 32768 || (num & (num - 1)) != 0)
+  if (num == 0 || num > 32768 || (!is_packed (backend) && (num & (num - 1)) != 0))
     return vhost_set_error (error, VHOST_ERROR_INVALID_VALUE,
-                            "a split ring of %u descriptors; a power of two up to 32768 is needed",
-                            num);
+                            "a %s ring of %u descriptors; a %s up to 32768 is needed",
+                            is_packed (backend) ? "packed" : "split", num,
+                            is_packed (backend) ? "number" : "power of two");
   vring->setup.size = num;
   vring->has_num = TRUE;
   if (vring->start_wanted)
@@ -57,21 +64,21 @@ vhost_vring_set_num (VhostBackend *backend, VhostVring *vring, guint num, GError
 }
 
 gboolean
-vhost_vring_set_base (VhostVring *vring, guint32 base, GError **error)
+vhost_vring_set_base (VhostBackend *backend, VhostVring *vring, guint32 base, GError **error)
 {
   if (!check_stopped (vring, error))
     return FALSE;
-  if (base > G_MAXUINT16)
+  if (!is_packed (backend) && base > G_MAXUINT16)
     return vhost_set_error (error, VHOST_ERROR_INVALID_VALUE,
                             "base 0x%x of a split ring is more than 16 bits", base);
-  vring->setup.base = (guint16) base;
+  vring->setup.base = base;
   return TRUE;
 }
 
 static gboolean
 check_alignment (const VhostQueueSetup *addr, GError **error)
 {
-  if (addr->desc % 16 == 0 && addr->avail % 2 == 0 && addr->used % 4 == 0)
+  if (addr->desc % 16 == 0 && addr->avail % (addr->packed ? 4 : 2) == 0 && addr->used % 4 == 0)
     return TRUE;
   return vhost_set_error (
       error, VHOST_ERROR_BAD_ADDRESS,
@@ -100,13 +107,14 @@ vhost_vring_set_addr (VhostBackend *backend, VhostVring *vring, const VhostQueue
   VhostBackendPrivate *priv = vhost_backend_get_private (backend);
   VhostQueueSetup wanted = vring->setup;
 
+  wanted.packed = is_packed (backend);
   wanted.kind = addr->kind;
   wanted.desc = addr->desc;
   wanted.avail = addr->avail;
   wanted.used = addr->used;
   if (flags > 1)
     return vhost_set_error (error, VHOST_ERROR_INVALID_VALUE, "unknown ring flags 0x%x", flags);
-  if (!check_alignment (addr, error) || !check_running_addr (vring, addr, error))
+  if (!check_alignment (&wanted, error) || !check_running_addr (vring, addr, error))
     return FALSE;
   if (vring->has_num && priv->memory != NULL &&
       !vhost_queue_check_setup (&wanted, priv->memory, error))
@@ -131,6 +139,7 @@ start_now (VhostBackend *backend, VhostVring *vring, GError **error)
 {
   VhostBackendPrivate *priv = vhost_backend_get_private (backend);
 
+  vring->setup.packed = is_packed (backend);
   vring->setup.event_idx = vhost_word_has (priv->acked, VHOST_FEATURE_EVENT_IDX);
   vring->setup.indirect = vhost_word_has (priv->acked, VHOST_FEATURE_INDIRECT_DESC);
   if (!vhost_queue_start (vring->queue, &vring->setup, priv->memory, priv->reactor, error))
@@ -152,6 +161,7 @@ vhost_vring_start (VhostBackend *backend, VhostVring *vring, int kick_fd, GError
 
   if (fd >= 0 && !vhost_fd_check_event (fd, error))
     return FALSE;
+  vring->setup.packed = is_packed (backend);
   if (!vhost_queue_is_started (vring->queue) && is_complete (backend, vring) &&
       !vhost_queue_check_setup (&vring->setup, priv->memory, error))
     return FALSE;
@@ -191,7 +201,7 @@ vhost_vring_stop (VhostBackend *backend, VhostVring *vring)
   return drained || vhost_queue_get_n_in_flight (vring->queue) == 0;
 }
 
-guint16
+guint32
 vhost_vring_finish_stop (VhostBackend *backend, VhostVring *vring)
 {
   guint lost;

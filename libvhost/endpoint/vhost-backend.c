@@ -11,7 +11,7 @@ G_DEFINE_ABSTRACT_TYPE_WITH_PRIVATE (VhostBackend, vhost_backend, G_TYPE_OBJECT)
 
 #define DEFAULT_FEATURES                                                                           \
   (VHOST_BIT (VHOST_FEATURE_VERSION_1) | VHOST_BIT (VHOST_FEATURE_INDIRECT_DESC) |                 \
-   VHOST_BIT (VHOST_FEATURE_EVENT_IDX))
+   VHOST_BIT (VHOST_FEATURE_EVENT_IDX) | VHOST_BIT (VHOST_FEATURE_RING_PACKED))
 
 enum {
   PROP_DEVICE_ID = 1,
@@ -184,7 +184,8 @@ install_properties (GObjectClass *object_class)
    * VhostBackend:features:
    *
    * The VIRTIO feature bits that the device offers. The bits of the transport are added to them.
-   * From the start: VERSION_1, INDIRECT_DESC and EVENT_IDX.
+   * From the start: VERSION_1, INDIRECT_DESC, EVENT_IDX and
+   * RING_PACKED.
    *
    * Since: 1.0
    */

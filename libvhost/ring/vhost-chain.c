@@ -38,9 +38,9 @@ vhost_chain_get_slot (VhostChain *chain, VhostQueue *queue)
 {
   VhostSlot *slot;
 
-  if (chain->queue != queue || chain->head >= queue->ring.size)
+  if (chain->queue != queue || chain->head >= queue->ring.common.size)
     return NULL;
-  slot = queue->ring.by_head[chain->head];
+  slot = queue->ring.common.by_head[chain->head];
   return slot != NULL && slot->generation == chain->generation ? slot : NULL;
 }
 

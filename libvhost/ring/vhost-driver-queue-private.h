@@ -35,9 +35,9 @@ typedef struct {
 } VhostDriverRing;
 
 /* Lays out a ring at @guest_address (zeroed, get_ring_bytes() long, inside the arena's memory). */
-VhostDriverQueue *vhost_driver_queue_new (guint index, guint size, gboolean event_idx,
-                                          gboolean indirect, VhostArena *arena, guint8 *ring,
-                                          guint64 guest_address, GError **error);
+VhostDriverQueue *vhost_driver_queue_new (guint index, guint size, gboolean packed,
+                                          gboolean event_idx, gboolean indirect, VhostArena *arena,
+                                          guint8 *ring, guint64 guest_address, GError **error);
 void vhost_driver_queue_get_ring (VhostDriverQueue *queue, VhostDriverRing *ring);
 int vhost_driver_queue_peek_kick_fd (VhostDriverQueue *queue);
 

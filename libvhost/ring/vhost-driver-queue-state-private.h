@@ -5,7 +5,7 @@
 
 #include "core/vhost-reactor-private.h"
 #include "ring/vhost-driver-queue-private.h"
-#include "ring/vhost-split-driver-private.h"
+#include "ring/vhost-driver-ring-private.h"
 
 /* A chain is what is sent, then room for the answer. */
 #define VHOST_DRIVER_QUEUE_MAX_PIECES 2
@@ -27,7 +27,7 @@ struct _VhostDriverQueue {
   guint index;
   guint timeout; /* ms */
   VhostArena *arena;
-  VhostSplitDriver ring;
+  VhostDriverSideRing ring;
   VhostDriverRing addresses;
   int kick_fd;
   int call_fd;

@@ -18,8 +18,8 @@ check_usable (const VhostDriverQueue *self, GError **error)
 {
   g_autofree char *reason = NULL;
 
-  if (self->ring.error.fault != VHOST_RING_FAULT_NONE) {
-    reason = vhost_ring_error_to_string (&self->ring.error);
+  if (self->ring.common.error.fault != VHOST_RING_FAULT_NONE) {
+    reason = vhost_ring_error_to_string (&self->ring.common.error);
     return vhost_set_error (error, VHOST_ERROR_BROKEN_QUEUE, "queue %u: %s", self->index, reason);
   }
   if (self->shut_down != NULL) {
@@ -71,7 +71,7 @@ add_chain (VhostDriverQueue *self, VhostDriverRequest *request, guint8 *host, co
   if (response_size > 0)
     pieces[n] = (VhostDriverPiece){ request->address + offset, (guint32) response_size };
   request->answer = host + offset;
-  return vhost_split_driver_add (&self->ring, pieces, n, response_size > 0, request);
+  return vhost_driver_ring_add (&self->ring, pieces, n, response_size > 0, request);
 }
 
 static VhostDriverRequest *
@@ -142,7 +142,7 @@ vhost_driver_queue_kick (VhostDriverQueue *self)
 {
   g_return_if_fail (VHOST_IS_DRIVER_QUEUE (self));
 
-  if (vhost_split_driver_publish (&self->ring))
+  if (vhost_driver_ring_publish (&self->ring))
     vhost_fd_signal_event (self->kick_fd);
 }
 
@@ -164,7 +164,7 @@ take_used (VhostDriverQueue *self)
   gpointer cookie;
   guint32 length;
 
-  while (vhost_split_driver_collect (&self->ring, &cookie, &length)) {
+  while (vhost_driver_ring_collect (&self->ring, &cookie, &length)) {
     VhostDriverRequest *request = cookie;
     VhostDriverBuffer *buffer = NULL;
 
@@ -188,8 +188,8 @@ take_used_or_arm (VhostDriverQueue *self)
   for (;;) {
     VhostDriverBuffer *buffer = take_used (self);
 
-    if (buffer != NULL || self->ring.error.fault != VHOST_RING_FAULT_NONE ||
-        !vhost_split_driver_enable_notifications (&self->ring))
+    if (buffer != NULL || self->ring.common.error.fault != VHOST_RING_FAULT_NONE ||
+        !vhost_driver_ring_enable_notifications (&self->ring))
       return buffer;
   }
 }
@@ -216,7 +216,7 @@ vhost_driver_queue_collect (VhostDriverQueue *self, GError **error)
   buffer = g_queue_pop_head (&self->kept);
   if (buffer == NULL)
     buffer = take_used_or_arm (self);
-  if (buffer == NULL && self->ring.error.fault != VHOST_RING_FAULT_NONE)
+  if (buffer == NULL && self->ring.common.error.fault != VHOST_RING_FAULT_NONE)
     check_usable (self, error);
   return buffer;
 }

@@ -14,7 +14,7 @@
 
 /* Offsets of the parts of a ring. */
 typedef struct {
-  gsize avail;
+  gsize avail; /* of a packed ring: the driver's event area, with room to spare */
   gsize used;
   gsize indirect;
   gsize end;
@@ -72,11 +72,11 @@ vhost_driver_queue_finalize (GObject *object)
 {
   VhostDriverQueue *self = VHOST_DRIVER_QUEUE (object);
 
-  for (guint i = 0; i < self->ring.size; i++) {
-    if (self->ring.shadow[i].n_descs > 0)
-      vhost_driver_queue_free_request (self, self->ring.shadow[i].cookie);
+  for (guint i = 0; i < self->ring.common.size; i++) {
+    if (self->ring.common.shadow[i].n_descs > 0)
+      vhost_driver_queue_free_request (self, self->ring.common.shadow[i].cookie);
   }
-  vhost_split_driver_clear (&self->ring);
+  vhost_driver_ring_clear (&self->ring);
   g_clear_pointer (&self->arena, vhost_arena_unref);
   g_queue_clear_full (&self->kept, (GDestroyNotify) vhost_driver_buffer_unref);
   g_clear_error (&self->shut_down);
@@ -95,7 +95,7 @@ vhost_driver_queue_get_property (GObject *object, guint id, GValue *value, GPara
     g_value_set_uint (value, self->index);
     break;
   case PROP_SIZE:
-    g_value_set_uint (value, self->ring.size);
+    g_value_set_uint (value, self->ring.common.size);
     break;
   case PROP_TIMEOUT:
     g_value_set_uint (value, self->timeout);
@@ -193,16 +193,16 @@ vhost_driver_queue_get_ring_bytes (guint size)
 }
 
 VhostDriverQueue *
-vhost_driver_queue_new (guint index, guint size, gboolean event_idx, gboolean indirect,
-                        VhostArena *arena, guint8 *ring, guint64 guest_address, GError **error)
+vhost_driver_queue_new (guint index, guint size, gboolean packed, gboolean event_idx,
+                        gboolean indirect, VhostArena *arena, guint8 *ring, guint64 guest_address,
+                        GError **error)
 {
   g_autoptr (VhostDriverQueue) self = g_object_new (VHOST_TYPE_DRIVER_QUEUE, NULL);
   RingLayout layout;
 
-  if (size == 0 || size > VHOST_RING_MAX_SIZE || (size & (size - 1)) != 0) {
-    vhost_set_error (error, VHOST_ERROR_INVALID_VALUE,
-                     "queue %u: size %u is not a power of two up to %u", index, size,
-                     VHOST_RING_MAX_SIZE);
+  if (size == 0 || size > VHOST_RING_MAX_SIZE || (!packed && (size & (size - 1)) != 0)) {
+    vhost_set_error (error, VHOST_ERROR_INVALID_VALUE, "queue %u: size %u is not a %s up to %u",
+                     index, size, packed ? "number" : "power of two", VHOST_RING_MAX_SIZE);
     return NULL;
   }
   self->kick_fd = vhost_fd_new_event (error);
@@ -217,12 +217,12 @@ vhost_driver_queue_new (guint index, guint size, gboolean event_idx, gboolean in
   self->arena = vhost_arena_ref (arena);
   self->addresses =
       (VhostDriverRing){ guest_address, guest_address + layout.avail, guest_address + layout.used };
-  vhost_split_driver_init (&self->ring, (guint16) size, event_idx, ring, ring + layout.avail,
-                           ring + layout.used);
+  vhost_driver_ring_init (&self->ring, packed, (guint16) size, event_idx, ring, ring + layout.avail,
+                          ring + layout.used);
   if (indirect)
-    vhost_split_driver_set_indirect (&self->ring, ring + layout.indirect,
-                                     guest_address + layout.indirect,
-                                     VHOST_DRIVER_QUEUE_MAX_PIECES);
+    vhost_driver_common_set_indirect (&self->ring.common, ring + layout.indirect,
+                                      guest_address + layout.indirect,
+                                      VHOST_DRIVER_QUEUE_MAX_PIECES);
   return g_steal_pointer (&self);
 }
 
@@ -287,7 +287,7 @@ guint
 vhost_driver_queue_get_size (VhostDriverQueue *self)
 {
   g_return_val_if_fail (VHOST_IS_DRIVER_QUEUE (self), 0);
-  return self->ring.size;
+  return self->ring.common.size;
 }
 
 /**
@@ -304,7 +304,7 @@ guint
 vhost_driver_queue_get_n_outstanding (VhostDriverQueue *self)
 {
   g_return_val_if_fail (VHOST_IS_DRIVER_QUEUE (self), 0);
-  return self->ring.n_outstanding;
+  return self->ring.common.n_outstanding;
 }
 
 /**
@@ -370,7 +370,7 @@ on_used_task (gpointer data)
   g_autoptr (VhostDriverQueue) self = g_object_ref (data);
 
   /* Nothing used yet: the device is asked to notify. */
-  if (g_queue_is_empty (&self->kept) && !vhost_split_driver_enable_notifications (&self->ring))
+  if (g_queue_is_empty (&self->kept) && !vhost_driver_ring_enable_notifications (&self->ring))
     return;
   g_signal_emit (self, used_signal, 0);
 }

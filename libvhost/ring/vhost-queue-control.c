@@ -42,15 +42,44 @@ locate_part (const VhostQueueSetup *setup, const VhostMemory *memory, const char
 }
 
 static gboolean
+check_numbers (const VhostQueueSetup *setup, GError **error)
+{
+  guint size = setup->size;
+
+  if (size == 0 || size > VHOST_RING_MAX_SIZE || (!setup->packed && (size & (size - 1)) != 0))
+    return vhost_set_error (error, VHOST_ERROR_INVALID_VALUE, "queue size %u is not %s up to %u",
+                            size, setup->packed ? "a number" : "a power of two",
+                            VHOST_RING_MAX_SIZE);
+  if (setup->packed ? vhost_packed_device_check_base (setup->base, (guint16) size)
+                    : setup->base <= G_MAXUINT16)
+    return TRUE;
+  return vhost_set_error (error, VHOST_ERROR_INVALID_VALUE,
+                          "base 0x%x is none of a ring of %u entries", setup->base, size);
+}
+
+/* A packed ring has its event suppression areas where a split one has its other two parts. */
+static gboolean
+locate_packed_parts (const VhostQueueSetup *setup, const VhostMemory *memory, RingParts *parts,
+                     GError **error)
+{
+  return locate_part (setup, memory, "descriptor ring", setup->desc,
+                      VHOST_RING_DESC_BYTES (setup->size), 16, &parts->desc, error) &&
+         locate_part (setup, memory, "driver event area", setup->avail, sizeof (VhostPackedEvent),
+                      4, &parts->avail, error) &&
+         locate_part (setup, memory, "device event area", setup->used, sizeof (VhostPackedEvent), 4,
+                      &parts->used, error);
+}
+
+static gboolean
 locate_parts (const VhostQueueSetup *setup, const VhostMemory *memory, RingParts *parts,
               GError **error)
 {
   guint size = setup->size;
 
-  if (size == 0 || size > VHOST_RING_MAX_SIZE || (size & (size - 1)) != 0)
-    return vhost_set_error (error, VHOST_ERROR_INVALID_VALUE,
-                            "queue size %u is not a power of two up to %u", size,
-                            VHOST_RING_MAX_SIZE);
+  if (!check_numbers (setup, error))
+    return FALSE;
+  if (setup->packed)
+    return locate_packed_parts (setup, memory, parts, error);
   return locate_part (setup, memory, "descriptor table", setup->desc, VHOST_RING_DESC_BYTES (size),
                       16, &parts->desc, error) &&
          locate_part (setup, memory, "available ring", setup->avail, VHOST_RING_AVAIL_BYTES (size),
@@ -99,9 +128,9 @@ vhost_queue_unpin (VhostQueue *self, VhostSlot *slot)
 static void
 unpin_all (VhostQueue *self)
 {
-  for (guint i = 0; self->ring.n_in_flight > 0 && i < self->ring.size; i++) {
-    if (self->ring.by_head[i] != NULL)
-      vhost_queue_unpin (self, self->ring.by_head[i]);
+  for (guint i = 0; self->ring.common.n_in_flight > 0 && i < self->ring.common.size; i++) {
+    if (self->ring.common.by_head[i] != NULL)
+      vhost_queue_unpin (self, self->ring.common.by_head[i]);
   }
 }
 
@@ -114,8 +143,8 @@ release_ring (VhostQueue *self)
 
   vhost_queue_clear_watch (self);
   unpin_all (self);
-  self->base = self->ring.last_avail;
-  vhost_split_device_clear (&self->ring);
+  self->base = vhost_device_ring_get_base (&self->ring);
+  vhost_device_ring_clear (&self->ring);
   self->pin = NULL;
   free_unused_pin (self, pin);
   g_array_set_size (self->held, 0);
@@ -139,9 +168,10 @@ vhost_queue_start (VhostQueue *self, const VhostQueueSetup *setup, VhostMemory *
     return FALSE;
   }
 
-  vhost_split_device_init (&self->ring, setup->size, setup->event_idx, setup->indirect);
-  vhost_split_device_set_memory (&self->ring, memory, parts.desc, parts.avail, parts.used);
-  vhost_split_device_start (&self->ring, setup->base);
+  vhost_device_ring_init (&self->ring, setup->packed, (guint16) setup->size, setup->event_idx,
+                          setup->indirect);
+  vhost_device_ring_set_memory (&self->ring, memory, parts.desc, parts.avail, parts.used);
+  vhost_device_ring_start (&self->ring, setup->base);
   self->setup = *setup;
   self->pin = pin_new (memory);
   self->reactor = vhost_reactor_ref (reactor);
@@ -179,10 +209,10 @@ push_held (VhostQueue *self)
 
   for (guint i = 0; i < n; i++) {
     const VhostQueueHeld *held = &g_array_index (self->held, VhostQueueHeld, i);
-    VhostSlot *slot = self->ring.by_head[held->head];
+    VhostSlot *slot = self->ring.common.by_head[held->head];
 
     slot->completed = FALSE;
-    vhost_split_device_push (&self->ring, &slot, &held->length, 1);
+    vhost_device_ring_push (&self->ring, &slot, &held->length, 1);
   }
   g_array_set_size (self->held, 0);
   if (n > 0)
@@ -203,7 +233,7 @@ vhost_queue_set_memory (VhostQueue *self, VhostMemory *memory)
   self->paused = !locate_parts (&self->setup, memory, &parts, NULL);
   if (self->paused)
     parts = (RingParts){ NULL, NULL, NULL };
-  vhost_split_device_set_memory (&self->ring, memory, parts.desc, parts.avail, parts.used);
+  vhost_device_ring_set_memory (&self->ring, memory, parts.desc, parts.avail, parts.used);
   if (!self->paused)
     push_held (self);
   vhost_queue_rewatch (self);
@@ -246,17 +276,17 @@ vhost_queue_finish_stop (VhostQueue *self)
   if (!vhost_queue_has_ring (self))
     return 0;
   unpin_all (self);
-  n_lost = vhost_split_device_rewind (&self->ring);
+  n_lost = vhost_device_ring_rewind (&self->ring);
   release_ring (self);
   if (was_started)
     g_object_notify (G_OBJECT (self), "started");
   return n_lost;
 }
 
-guint16
+guint32
 vhost_queue_get_base (VhostQueue *self)
 {
-  return vhost_queue_has_ring (self) ? self->ring.last_avail : self->base;
+  return vhost_queue_has_ring (self) ? vhost_device_ring_get_base (&self->ring) : self->base;
 }
 
 /* --- What the endpoint sees ---------------------------------------------------------------- */

@@ -36,9 +36,9 @@ vhost_queue_check_fault (VhostQueue *self)
 {
   g_autofree char *reason = NULL;
 
-  if (G_LIKELY (self->ring.error.fault == VHOST_RING_FAULT_NONE || self->error != NULL))
+  if (G_LIKELY (self->ring.common.error.fault == VHOST_RING_FAULT_NONE || self->error != NULL))
     return;
-  reason = vhost_ring_error_to_string (&self->ring.error);
+  reason = vhost_ring_error_to_string (&self->ring.common.error);
   vhost_queue_fail (self, g_error_new (VHOST_ERROR, VHOST_ERROR_BROKEN_QUEUE, "queue %u: %s",
                                        self->index, reason));
 }
@@ -55,7 +55,7 @@ vhost_queue_check_memory (VhostQueue *self)
   region = vhost_memory_find_broken (self->pin->memory);
   if (region == NULL)
     return TRUE;
-  self->ring.error = (VhostRingError){ VHOST_RING_FAULT_MEMORY, region->guest_address };
+  self->ring.common.error = (VhostRingError){ VHOST_RING_FAULT_MEMORY, region->guest_address };
   vhost_queue_check_fault (self);
   return FALSE;
 }
@@ -65,7 +65,7 @@ vhost_queue_check_memory (VhostQueue *self)
 gboolean
 vhost_queue_arm (VhostQueue *self)
 {
-  gboolean more = vhost_split_device_enable_notifications (&self->ring);
+  gboolean more = vhost_device_ring_enable_notifications (&self->ring);
 
   vhost_queue_check_fault (self);
   return more;
@@ -97,13 +97,13 @@ is_abandoned (VhostQueue *self)
 static gboolean
 serve_once (VhostQueue *self)
 {
-  VhostSplitDevice *ring = &self->ring;
+  VhostDeviceRing *ring = &self->ring;
   guint64 n_before = self->n_chains;
   gboolean empty;
-  guint16 seen;
+  guint32 seen;
 
-  vhost_split_device_disable_notifications (ring);
-  empty = vhost_split_device_is_empty (ring);
+  vhost_device_ring_disable_notifications (ring);
+  empty = vhost_device_ring_is_empty (ring);
   if (!vhost_queue_check_memory (self))
     return FALSE;
   if (empty) {
@@ -111,15 +111,15 @@ serve_once (VhostQueue *self)
     return vhost_queue_is_running (self) && vhost_queue_arm (self);
   }
 
-  seen = ring->avail_seen;
-  self->budget = ring->size;
+  seen = vhost_device_ring_get_seen (ring);
+  self->budget = ring->common.size;
   call_handler (self);
   if (!vhost_queue_is_running (self) || is_abandoned (self))
     return FALSE;
 
   vhost_queue_arm (self);
-  return vhost_queue_is_running (self) && ring->avail_seen != ring->last_avail &&
-         (self->n_chains != n_before || ring->avail_seen != seen);
+  return vhost_queue_is_running (self) && vhost_device_ring_has_seen_more (ring) &&
+         (self->n_chains != n_before || vhost_device_ring_get_seen (ring) != seen);
 }
 
 static void

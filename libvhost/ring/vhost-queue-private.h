@@ -21,7 +21,8 @@ typedef struct {
   guint64 desc;
   guint64 avail;
   guint64 used;
-  guint16 base; /* next available entry to fetch */
+  guint32 base; /* where to go on, in the form of SET_VRING_BASE */
+  gboolean packed;
   gboolean event_idx;
   gboolean indirect;
 } VhostQueueSetup;
@@ -60,8 +61,8 @@ gboolean vhost_queue_stop (VhostQueue *queue);
  * handles dead, lets memory go. Returns how many chains could not be rewound. */
 guint vhost_queue_finish_stop (VhostQueue *queue);
 
-/* Index of the next available entry to fetch: GET_VRING_BASE. */
-guint16 vhost_queue_get_base (VhostQueue *queue);
+/* Where to go on: GET_VRING_BASE. */
+guint32 vhost_queue_get_base (VhostQueue *queue);
 
 /* Descriptors; each call takes @fd (-1: none) and closes the one before. Kick may be exchanged
  * while the queue runs. A new call descriptor is signalled once: no notification is lost over the

@@ -4,7 +4,7 @@
 #pragma once
 
 #include "ring/vhost-chain-private.h"
-#include "ring/vhost-split-device-private.h"
+#include "ring/vhost-device-ring-private.h"
 
 /* A memory table and how many chains that were popped under it are in flight. */
 typedef struct {
@@ -39,7 +39,7 @@ struct _VhostQueue {
   gboolean enabled;
 
   /* From start to finish_stop. */
-  VhostSplitDevice ring;
+  VhostDeviceRing ring;
   VhostQueueSetup setup;
   VhostQueuePin *pin; /* NULL when neither started nor stopping */
   VhostReactor *reactor;
@@ -55,7 +55,7 @@ struct _VhostQueue {
   gboolean dispatching;
   guint budget; /* chains that the running handler may still pop */
 
-  guint16 base;       /* when there is no ring */
+  guint32 base;       /* when there is no ring */
   guint32 generation; /* of handles, over restarts */
   guint64 n_kicks;
   guint64 n_chains;

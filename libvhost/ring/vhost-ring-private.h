@@ -47,6 +47,27 @@ typedef struct {
 #define VHOST_RING_AVAIL_BYTES(size) (6 + 2 * (gsize) (size))
 #define VHOST_RING_USED_BYTES(size) (6 + 8 * (gsize) (size))
 
+/* Packed rings: a descriptor with its buffer id, and the two event suppression areas. */
+typedef struct {
+  guint64 addr;
+  guint32 len;
+  guint16 id;
+  guint16 flags;
+} VhostPackedDesc;
+
+#define VHOST_PACKED_DESC_AVAIL 0x80
+#define VHOST_PACKED_DESC_USED 0x8000
+
+typedef struct {
+  guint16 position; /* bits 0 to 14 and, as bit 15, the wrap counter */
+  guint16 flags;
+} VhostPackedEvent;
+
+#define VHOST_PACKED_EVENT_ENABLE 0
+#define VHOST_PACKED_EVENT_DISABLE 1
+#define VHOST_PACKED_EVENT_SPECIFIC 2
+#define VHOST_PACKED_WRAP 0x8000
+
 /* What the other side did wrong. A fault is final until the ring is started again. */
 typedef enum {
   VHOST_RING_FAULT_NONE,
@@ -58,7 +79,7 @@ typedef enum {
   VHOST_RING_FAULT_INDIRECT_OFF,    /* INDIRECT not negotiated */
   VHOST_RING_FAULT_INDIRECT_SIZE,   /* 0, not a multiple of 16, far too many entries */
   VHOST_RING_FAULT_INDIRECT_NESTED, /* INDIRECT inside an indirect table */
-  VHOST_RING_FAULT_INDIRECT_NEXT,   /* INDIRECT together with NEXT */
+  VHOST_RING_FAULT_INDIRECT_NEXT,   /* INDIRECT together with NEXT; packed: not alone in its list */
   VHOST_RING_FAULT_ORDER,           /* readable after writable */
   VHOST_RING_FAULT_ADDRESS,         /* not in memory, or addr + len wraps */
   VHOST_RING_FAULT_TOO_LONG,        /* 2^32 bytes or more than VHOST_RING_MAX_IOVECS pieces */
@@ -79,6 +100,9 @@ char *vhost_ring_error_to_string (const VhostRingError *error);
 
 #define VHOST_SLOT_INLINE_IOVECS 8
 
+/* What completed slots may keep of the iovecs that long chains needed, in one ring. */
+#define VHOST_RING_OVERFLOW_BUDGET (4 * 1024 * 1024)
+
 /* A chain popped by the device side. What one of one descriptor needs lies in a cache line. */
 typedef struct {
   struct iovec *iov; /* n_readable, then n_writable */
@@ -94,7 +118,8 @@ typedef struct {
   guint32 generation; /* of the queue: the handle that may use it; 0: none */
   gboolean completed; /* of the queue: waits to be pushed */
   struct iovec inline_iov[VHOST_SLOT_INLINE_IOVECS];
-  guint8 padding[16];
+  guint16 n_descs; /* packed: entries of the ring that it takes */
+  guint8 padding[14];
 } VhostSlot;
 
 G_STATIC_ASSERT (sizeof (VhostSlot) % 64 == 0 || sizeof (gpointer) != 8);

@@ -2,40 +2,21 @@
 /* Device side of a split ring. (VIRTIO 1.4, 2.7) One thread at a time. */
 #pragma once
 
-#include "ring/vhost-ring-private.h"
+#include "ring/vhost-ring-common-private.h"
 
 typedef struct {
+  VhostRingCommon common;
+
   /* mapped ring parts; replaced when the memory table is */
   const VhostRingDesc *desc;
   VhostRingAvail *avail;
   VhostRingUsed *used;
-  const VhostMemory *memory; /* borrowed */
-  const VhostSpan *hint;     /* never NULL */
-
-  guint16 size;
-  gboolean event_idx;
-  gboolean indirect;
 
   guint16 last_avail;     /* next entry of the available ring to fetch */
   guint16 avail_seen;     /* avail.idx as last loaded */
   guint16 used_idx;       /* next entry of the used ring to write: ours, never read back */
   guint16 signalled_used; /* used_idx at the last notification decision */
   gboolean signalled_valid;
-  gboolean notifications_on;
-
-  guint n_in_flight;
-  guint32 n_popped; /* less what was given back */
-
-  VhostSlot *slots;       /* room for size of them */
-  guint n_slots;          /* that have been set up */
-  VhostSlot **by_head;    /* chains in flight */
-  VhostSlot **free_slots; /* the one freed last, and still in the cache, is taken first */
-  guint n_free;
-  gpointer slots_block;
-  gsize overflow_bytes;         /* iovecs that do not lie in their slot */
-  VhostRingDesc *indirect_copy; /* private copy of one indirect table */
-  guint indirect_room;          /* entries that fit in it */
-  VhostRingError error;
 } VhostSplitDevice;
 
 void vhost_split_device_init (VhostSplitDevice *ring, guint16 size, gboolean event_idx,

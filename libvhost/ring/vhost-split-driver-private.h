@@ -3,48 +3,24 @@
  * (VIRTIO 1.4, 2.7.13 and 2.7.14) One thread at a time. */
 #pragma once
 
-#include "ring/vhost-ring-private.h"
+#include "ring/vhost-driver-common-private.h"
 
 typedef struct {
-  guint64 address; /* guest physical */
-  guint32 length;
-} VhostDriverPiece;
+  VhostDriverCommon common;
 
-/* What the driver remembers of a descriptor; the table itself can be written by the device. */
-typedef struct {
-  guint16 next;          /* free descriptor, or descriptor of the same chain */
-  guint16 n_descs;       /* of the chain that begins here; 0: none is outstanding */
-  guint32 writable_size; /* what used.len is clamped to */
-  gpointer cookie;
-} VhostDriverShadow;
-
-typedef struct {
   VhostRingDesc *desc;
   VhostRingAvail *avail;
   VhostRingUsed *used;
-  VhostRingDesc *indirect; /* indirect_max entries for each head; NULL: no indirect descriptors */
-  guint64 indirect_address;
-  guint16 indirect_max;
 
-  guint16 size;
-  gboolean event_idx;
-
-  guint16 free_head;
-  guint16 n_free;
   guint16 avail_idx; /* ours; published to avail->idx by publish() */
   guint16 kicked_idx;
   gboolean kicked_valid;
   guint16 last_used;
-  guint n_outstanding;
-  VhostDriverShadow *shadow;
-  VhostRingError error;
 } VhostSplitDriver;
 
 /* The three parts must be zeroed and mapped; all of it lies in memory the caller keeps. */
 void vhost_split_driver_init (VhostSplitDriver *ring, guint16 size, gboolean event_idx,
                               gpointer desc, gpointer avail, gpointer used);
-void vhost_split_driver_set_indirect (VhostSplitDriver *ring, gpointer table, guint64 address,
-                                      guint16 max);
 void vhost_split_driver_clear (VhostSplitDriver *ring);
 
 /* Puts one chain of n_readable + n_writable pieces in; not yet visible. FALSE when it does not fit.

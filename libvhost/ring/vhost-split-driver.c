@@ -11,32 +11,14 @@ void
 vhost_split_driver_init (VhostSplitDriver *ring, guint16 size, gboolean event_idx, gpointer desc,
                          gpointer avail, gpointer used)
 {
-  *ring = (VhostSplitDriver){
-    .desc = desc,
-    .avail = avail,
-    .used = used,
-    .size = size,
-    .event_idx = event_idx,
-    .n_free = size,
-    .shadow = g_new0 (VhostDriverShadow, size),
-  };
-  for (guint i = 0; i < size; i++)
-    ring->shadow[i].next = (guint16) (i + 1);
-}
-
-void
-vhost_split_driver_set_indirect (VhostSplitDriver *ring, gpointer table, guint64 address,
-                                 guint16 max)
-{
-  ring->indirect = table;
-  ring->indirect_address = address;
-  ring->indirect_max = max;
+  *ring = (VhostSplitDriver){ .desc = desc, .avail = avail, .used = used };
+  vhost_driver_common_init (&ring->common, size, event_idx);
 }
 
 void
 vhost_split_driver_clear (VhostSplitDriver *ring)
 {
-  g_free (ring->shadow);
+  g_free (ring->common.shadow);
   *ring = (VhostSplitDriver){ 0 };
 }
 
@@ -61,12 +43,12 @@ get_piece_flags (guint i, guint n_readable, guint n)
 static guint16
 take_descs (VhostSplitDriver *ring, guint n)
 {
-  guint16 head = ring->free_head;
+  guint16 head = ring->common.free_head;
 
   for (guint i = 0; i < n; i++)
-    ring->free_head = ring->shadow[ring->free_head].next;
-  ring->n_free -= n;
-  ring->shadow[head].n_descs = n;
+    ring->common.free_head = ring->common.shadow[ring->common.free_head].next;
+  ring->common.n_free -= n;
+  ring->common.shadow[head].n_descs = n;
   return head;
 }
 
@@ -75,9 +57,9 @@ add_direct (VhostSplitDriver *ring, const VhostDriverPiece *pieces, guint n_read
 {
   guint16 head = take_descs (ring, n);
 
-  for (guint i = 0, index = head; i < n; i++, index = ring->shadow[index].next)
+  for (guint i = 0, index = head; i < n; i++, index = ring->common.shadow[index].next)
     write_desc (&ring->desc[index], pieces[i].address, pieces[i].length,
-                get_piece_flags (i, n_readable, n), ring->shadow[index].next);
+                get_piece_flags (i, n_readable, n), ring->common.shadow[index].next);
   return head;
 }
 
@@ -85,12 +67,12 @@ static guint16
 add_indirect (VhostSplitDriver *ring, const VhostDriverPiece *pieces, guint n_readable, guint n)
 {
   guint16 head = take_descs (ring, 1);
-  gsize first = (gsize) head * ring->indirect_max;
+  gsize first = (gsize) head * ring->common.indirect_max;
 
   for (guint i = 0; i < n; i++)
-    write_desc (&ring->indirect[first + i], pieces[i].address, pieces[i].length,
+    write_desc (&ring->common.indirect[first + i], pieces[i].address, pieces[i].length,
                 get_piece_flags (i, n_readable, n), (guint16) (i + 1));
-  write_desc (&ring->desc[head], ring->indirect_address + VHOST_RING_DESC_BYTES (first),
+  write_desc (&ring->desc[head], ring->common.indirect_address + VHOST_RING_DESC_BYTES (first),
               VHOST_RING_DESC_BYTES (n), VHOST_RING_DESC_INDIRECT, 0);
   return head;
 }
@@ -100,23 +82,19 @@ vhost_split_driver_add (VhostSplitDriver *ring, const VhostDriverPiece *pieces, 
                         guint n_writable, gpointer cookie)
 {
   guint n = n_readable + n_writable;
-  guint most = MIN (ring->indirect_max, ring->size); /* a table is no longer than its queue */
-  gboolean indirect = ring->indirect != NULL && n > 1 && n <= most;
-  guint64 writable_size = 0;
+  gboolean indirect = vhost_driver_common_is_indirect (&ring->common, n);
   guint16 head;
 
-  if (n == 0 || ring->n_free < (indirect ? 1 : n))
+  if (n == 0 || ring->common.n_free < (indirect ? 1 : n))
     return FALSE;
-  for (guint i = n_readable; i < n; i++)
-    writable_size += pieces[i].length;
-
   head = indirect ? add_indirect (ring, pieces, n_readable, n)
                   : add_direct (ring, pieces, n_readable, n);
-  ring->shadow[head].writable_size = (guint32) MIN (writable_size, G_MAXUINT32);
-  ring->shadow[head].cookie = cookie;
-  vhost_ring_store16 (&ring->avail->ring[ring->avail_idx & (ring->size - 1)], head);
+  ring->common.shadow[head].writable_size =
+      vhost_driver_get_writable_size (pieces + n_readable, n_writable);
+  ring->common.shadow[head].cookie = cookie;
+  vhost_ring_store16 (&ring->avail->ring[ring->avail_idx & (ring->common.size - 1)], head);
   ring->avail_idx++;
-  ring->n_outstanding++;
+  ring->common.n_outstanding++;
   return TRUE;
 }
 
@@ -134,56 +112,47 @@ vhost_split_driver_publish (VhostSplitDriver *ring)
   ring->kicked_valid = TRUE;
   vhost_ring_full_barrier ();
 
-  if (!ring->event_idx)
+  if (!ring->common.event_idx)
     return !(vhost_ring_load16 (&ring->used->flags) & VHOST_RING_USED_NO_NOTIFY);
   return !valid ||
          vhost_ring_has_crossed (
-             vhost_ring_load16 (vhost_ring_get_avail_event (ring->used, ring->size)), before, now);
+             vhost_ring_load16 (vhost_ring_get_avail_event (ring->used, ring->common.size)), before,
+             now);
 }
 
 /* --- Taking back --------------------------------------------------------------------------- */
-
-static gboolean
-set_fault (VhostSplitDriver *ring, VhostRingFault fault, guint64 value)
-{
-  ring->error.fault = fault;
-  ring->error.value = value;
-  return FALSE;
-}
 
 static void
 free_chain (VhostSplitDriver *ring, guint16 head)
 {
   guint16 last = head;
 
-  for (guint i = 1; i < ring->shadow[head].n_descs; i++)
-    last = ring->shadow[last].next;
-  ring->shadow[last].next = ring->free_head;
-  ring->free_head = head;
-  ring->n_free += ring->shadow[head].n_descs;
-  ring->shadow[head].n_descs = 0;
-  ring->n_outstanding--;
+  for (guint i = 1; i < ring->common.shadow[head].n_descs; i++)
+    last = ring->common.shadow[last].next;
+  ring->common.shadow[last].next = ring->common.free_head;
+  ring->common.free_head = head;
+  ring->common.n_free += ring->common.shadow[head].n_descs;
+  ring->common.shadow[head].n_descs = 0;
+  ring->common.n_outstanding--;
 }
 
 gboolean
 vhost_split_driver_collect (VhostSplitDriver *ring, gpointer *cookie, guint32 *length)
 {
   guint16 idx = vhost_ring_load16_acquire (&ring->used->idx);
-  const VhostRingUsedElem *elem = &ring->used->ring[ring->last_used & (ring->size - 1)];
+  const VhostRingUsedElem *elem = &ring->used->ring[ring->last_used & (ring->common.size - 1)];
   guint32 id;
 
-  if (idx == ring->last_used || ring->error.fault != VHOST_RING_FAULT_NONE)
+  if (idx == ring->last_used || ring->common.error.fault != VHOST_RING_FAULT_NONE)
     return FALSE;
-  if ((guint16) (idx - ring->last_used) > ring->n_outstanding)
-    return set_fault (ring, VHOST_RING_FAULT_INDEX_JUMP, idx);
+  if ((guint16) (idx - ring->last_used) > ring->common.n_outstanding)
+    return vhost_driver_common_set_fault (&ring->common, VHOST_RING_FAULT_INDEX_JUMP, idx);
   id = vhost_ring_load32 (&elem->id);
-  if (id >= ring->size)
-    return set_fault (ring, VHOST_RING_FAULT_HEAD_RANGE, id);
-  if (ring->shadow[id].n_descs == 0)
-    return set_fault (ring, VHOST_RING_FAULT_NOT_OUTSTANDING, id);
+  if (!vhost_driver_common_check_id (&ring->common, id))
+    return FALSE;
 
-  *length = MIN (vhost_ring_load32 (&elem->len), ring->shadow[id].writable_size);
-  *cookie = ring->shadow[id].cookie;
+  *length = MIN (vhost_ring_load32 (&elem->len), ring->common.shadow[id].writable_size);
+  *cookie = ring->common.shadow[id].cookie;
   free_chain (ring, (guint16) id);
   ring->last_used++;
   return TRUE;
@@ -192,15 +161,16 @@ vhost_split_driver_collect (VhostSplitDriver *ring, gpointer *cookie, guint32 *l
 void
 vhost_split_driver_disable_notifications (VhostSplitDriver *ring)
 {
-  if (!ring->event_idx) /* with it, used_event just stays behind */
+  if (!ring->common.event_idx) /* with it, used_event just stays behind */
     vhost_ring_store16 (&ring->avail->flags, VHOST_RING_AVAIL_NO_INTERRUPT);
 }
 
 gboolean
 vhost_split_driver_enable_notifications (VhostSplitDriver *ring)
 {
-  if (ring->event_idx)
-    vhost_ring_store16 (vhost_ring_get_used_event (ring->avail, ring->size), ring->last_used);
+  if (ring->common.event_idx)
+    vhost_ring_store16 (vhost_ring_get_used_event (ring->avail, ring->common.size),
+                        ring->last_used);
   else
     vhost_ring_store16 (&ring->avail->flags, 0);
   vhost_ring_full_barrier ();

@@ -120,7 +120,8 @@ set_vring_base (VhostUserBackend *backend, VhostUserFrame *frame, VhostUserFrame
 {
   VhostVring *vring = find_vring (backend, frame->payload.state.index, error);
 
-  return vring != NULL && vhost_vring_set_base (vring, frame->payload.state.num, error);
+  return vring != NULL &&
+         vhost_vring_set_base (VHOST_BACKEND (backend), vring, frame->payload.state.num, error);
 }
 
 /* The descriptor of a kick, call or err message, or -1. The decoder has seen to it that there is

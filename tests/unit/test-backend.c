@@ -80,7 +80,7 @@ test_features (guint *n_fds, gconstpointer data)
   vhost_backend_add_feature (backend, VHOST_BLK_FEATURE_FLUSH);
   vhost_backend_remove_feature (backend, VHOST_FEATURE_EVENT_IDX);
   g_object_get (backend, "features", &offered, NULL);
-  g_assert_cmpuint (offered, ==, 1 << 9 | 1 << 28 | VHOST_BIT (32));
+  g_assert_cmpuint (offered, ==, 1 << 9 | 1 << 28 | VHOST_BIT (32) | VHOST_BIT (34));
   g_assert_true (vhost_backend_accept_features (backend, offered, 1 << 9, NULL));
   g_assert_true (vhost_backend_has_feature (backend, 9));
   g_assert_false (vhost_backend_accept_features (backend, offered, 1 << 29, &error));
@@ -142,7 +142,8 @@ test_vring_checks (guint *n_fds, gconstpointer data)
   for (guint i = 0; i < G_N_ELEMENTS (bad_sizes); i++)
     assert_refused (vhost_vring_set_num (backend, vring, bad_sizes[i], &e), &e,
                     VHOST_ERROR_INVALID_VALUE);
-  assert_refused (vhost_vring_set_base (vring, 0x10000, &e), &e, VHOST_ERROR_INVALID_VALUE);
+  assert_refused (vhost_vring_set_base (backend, vring, 0x10000, &e), &e,
+                  VHOST_ERROR_INVALID_VALUE);
   g_assert_true (vhost_vring_set_num (backend, vring, 256, NULL));
   assert_refused (vhost_vring_set_addr (backend, vring, &addr, 2, 0, &e), &e,
                   VHOST_ERROR_INVALID_VALUE);
@@ -217,7 +218,7 @@ test_running (guint *n_fds, gconstpointer data)
     set_one (test, vring, what);
   g_assert_cmpuint (test->n_config_changes, ==, 1);
   assert_refused (vhost_vring_set_num (backend, vring, 32, &e), &e, VHOST_ERROR_BAD_STATE);
-  assert_refused (vhost_vring_set_base (vring, 1, &e), &e, VHOST_ERROR_BAD_STATE);
+  assert_refused (vhost_vring_set_base (backend, vring, 1, &e), &e, VHOST_ERROR_BAD_STATE);
   moved.used += 64;
   assert_refused (vhost_vring_set_addr (backend, vring, &moved, 0, 0, &e), &e,
                   VHOST_ERROR_BAD_STATE);
@@ -226,7 +227,7 @@ test_running (guint *n_fds, gconstpointer data)
                   VHOST_ERROR_BAD_STATE);
   g_assert_true (vhost_vring_stop (backend, vring));
   g_assert_cmpuint (vhost_vring_finish_stop (backend, vring), ==, 0);
-  g_assert_true (vhost_vring_set_base (vring, 7, NULL));
+  g_assert_true (vhost_vring_set_base (backend, vring, 7, NULL));
   g_assert_cmpuint (vhost_vring_finish_stop (backend, vring), ==, 7);
   vhost_backend_end_session (backend);
 }

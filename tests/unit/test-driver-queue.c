@@ -27,7 +27,7 @@ driver_init (Driver *driver, guint64 buffer_bytes, gboolean event_idx, gboolean 
       guest_add_region (vhost_memory_new (), GUEST_BASE, ring_bytes + buffer_bytes, fd);
   driver->arena = vhost_arena_new (driver->memory, GUEST_BASE + ring_bytes, buffer_bytes);
   driver->queue = vhost_driver_queue_new (
-      2, QUEUE_SIZE, event_idx, indirect, driver->arena,
+      2, QUEUE_SIZE, FALSE, event_idx, indirect, driver->arena,
       vhost_memory_find_range (driver->memory, VHOST_ADDRESS_GUEST, GUEST_BASE, ring_bytes),
       GUEST_BASE, &error);
   g_assert_no_error (error);
@@ -334,7 +334,8 @@ test_new (guint *n_fds, gconstpointer data)
   g_autoptr (GError) error = NULL;
 
   driver_init (&driver, 0x3000, TRUE, TRUE);
-  g_assert_null (vhost_driver_queue_new (0, 9, TRUE, TRUE, driver.arena, NULL, GUEST_BASE, &error));
+  g_assert_null (
+      vhost_driver_queue_new (0, 9, FALSE, TRUE, TRUE, driver.arena, NULL, GUEST_BASE, &error));
   g_assert_error (error, VHOST_ERROR, VHOST_ERROR_INVALID_VALUE);
   g_assert_cmpuint (vhost_driver_queue_get_index (driver.queue), ==, 2);
   g_assert_cmpuint (vhost_driver_queue_get_size (driver.queue), ==, QUEUE_SIZE);

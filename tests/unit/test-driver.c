@@ -59,12 +59,17 @@ test_masks (guint *n_fds, gconstpointer data)
                                 ack | PROTOCOL (STATUS) | PROTOCOL (BACKEND_REQ),
                                 G_MAXUINT64 };
   const guint64 v1 = FEATURE (VERSION_1);
-  const guint64 features[] = { v1, v1 | FEATURE (EVENT_IDX), v1 | FEATURE (INDIRECT_DESC),
+  const guint64 features[] = { v1,
+                               v1 | FEATURE (EVENT_IDX),
+                               v1 | FEATURE (INDIRECT_DESC),
+                               v1 | FEATURE (EVENT_IDX) | FEATURE (INDIRECT_DESC),
+                               v1 | FEATURE (RING_PACKED),
+                               v1 | FEATURE (RING_PACKED) | FEATURE (EVENT_IDX),
                                G_MAXUINT64 };
 
   for (guint p = 0; p < G_N_ELEMENTS (protocols); p++) {
     for (guint f = 0; f < G_N_ELEMENTS (features); f++)
-      run (protocols[p], features[f], 1 + f, 8 << p);
+      run (protocols[p], features[f], 1 + f % 4, 8 << p);
   }
 }
 
@@ -80,6 +85,7 @@ test_wrong_arguments (guint *n_fds, gconstpointer data)
   open_pair (&pair, 2, G_MAXUINT64);
   g_assert_true (vhost_user_frontend_open_fd (frontend, pair.fd, NULL, NULL));
   vhost_fd_clear (&pair.fd);
+  g_object_set (driver, "wanted-features", FEATURE (VERSION_1), NULL);
   for (guint i = 0; i < G_N_ELEMENTS (wrong); i++) {
     g_assert_false (vhost_driver_start (driver, wrong[i][0], wrong[i][1], NULL, &error));
     g_assert_error (error, VHOST_ERROR, VHOST_ERROR_INVALID_VALUE);

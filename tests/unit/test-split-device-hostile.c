@@ -14,7 +14,7 @@ test_index_jump (void)
     fixture_init (&f, sizes[i], FALSE, 100);
     guest_set_avail_idx (&f.guest, 100 + sizes[i] + 1);
     assert_fault (&f, VHOST_RING_FAULT_INDEX_JUMP);
-    g_assert_cmpuint (f.ring.error.value, ==, 100 + sizes[i] + 1);
+    g_assert_cmpuint (f.ring.common.error.value, ==, 100 + sizes[i] + 1);
   }
 }
 
@@ -77,9 +77,9 @@ test_good_before_bad (void)
   guest_offer (&f.guest, 1);
   guest_offer_buffer (&f.guest, 2, 1, TRUE);
   g_assert_cmpuint (vhost_split_device_pop (&f.ring, slots, 8), ==, 1);
-  g_assert_cmpint (f.ring.error.fault, ==, VHOST_RING_FAULT_ADDRESS);
-  g_assert_cmpuint (f.ring.error.value, ==, GUEST_END);
-  g_assert_cmpuint (f.ring.n_in_flight, ==, 1);
+  g_assert_cmpint (f.ring.common.error.fault, ==, VHOST_RING_FAULT_ADDRESS);
+  g_assert_cmpuint (f.ring.common.error.value, ==, GUEST_END);
+  g_assert_cmpuint (f.ring.common.n_in_flight, ==, 1);
   push (&f, slots[0], 1);
   assert_fault (&f, VHOST_RING_FAULT_ADDRESS);
 }
@@ -161,7 +161,7 @@ test_indirect_off (void)
   g_auto (Fixture) f = { 0 };
 
   fixture_init (&f, 8, FALSE, 0);
-  f.ring.indirect = FALSE;
+  f.ring.common.indirect = FALSE;
   write_desc (guest_at (&f.guest, GUEST_TABLES), GUEST_BUFFERS, 16, 0, 0);
   guest_write_desc (&f.guest, 0, GUEST_TABLES, 16, INDIRECT, 0);
   guest_offer (&f.guest, 0);
@@ -264,7 +264,8 @@ test_too_many_bytes (void)
     guest_write_desc (&f.guest, 0, GUEST_TABLES, n * 16, INDIRECT, 0);
     guest_offer (&f.guest, 0);
     assert_fault (&f, VHOST_RING_FAULT_TOO_LONG);
-    g_assert_cmpuint (f.ring.overflow_bytes, <=, VHOST_RING_MAX_IOVECS * sizeof (struct iovec));
+    g_assert_cmpuint (f.ring.common.overflow_bytes, <=,
+                      VHOST_RING_MAX_IOVECS * sizeof (struct iovec));
   }
 }
 
@@ -389,8 +390,8 @@ test_changing_descriptors (void)
       assert_inside (&f, slot);
       push (&f, slot, 0);
     } else {
-      g_assert_cmpint (f.ring.error.fault, !=, VHOST_RING_FAULT_NONE);
-      f.ring.error.fault = VHOST_RING_FAULT_NONE;
+      g_assert_cmpint (f.ring.common.error.fault, !=, VHOST_RING_FAULT_NONE);
+      f.ring.common.error.fault = VHOST_RING_FAULT_NONE;
       f.ring.last_avail++;
     }
   }
@@ -449,7 +450,7 @@ test_torn_index (void)
     guint32 lengths[32] = { 0 };
     guint n_popped = vhost_split_device_pop (&f.ring, slots, 32);
 
-    g_assert_cmpint (f.ring.error.fault, ==, VHOST_RING_FAULT_NONE);
+    g_assert_cmpint (f.ring.common.error.fault, ==, VHOST_RING_FAULT_NONE);
     vhost_split_device_push (&f.ring, slots, lengths, n_popped);
     n += n_popped;
   }
@@ -482,7 +483,7 @@ test_in_flight (void)
   g_assert_cmpuint (vhost_split_device_pop (&f.ring, slots, 16), ==, 8);
   guest_offer (&f.guest, 5);
   assert_fault (&f, VHOST_RING_FAULT_HEAD_BUSY);
-  g_assert_cmpuint (f.ring.n_in_flight, ==, 8);
+  g_assert_cmpuint (f.ring.common.n_in_flight, ==, 8);
 }
 
 static void
@@ -502,7 +503,7 @@ test_garbage_events (void)
     vhost_split_device_needs_notify (&f.ring);
     vhost_split_device_enable_notifications (&f.ring);
   }
-  g_assert_cmpint (f.ring.error.fault, ==, VHOST_RING_FAULT_NONE);
+  g_assert_cmpint (f.ring.common.error.fault, ==, VHOST_RING_FAULT_NONE);
   g_rand_free (rand);
 }
 

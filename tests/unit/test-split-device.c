@@ -29,11 +29,11 @@ test_one_chain (void)
   assert_iov (&f, slot, 1, GUEST_BUFFERS + 64, 512);
   assert_iov (&f, slot, 2, GUEST_APART, 100);
   assert_iov (&f, slot, 3, GUEST_NEXT, 1);
-  g_assert_cmpuint (f.ring.n_in_flight, ==, 1);
+  g_assert_cmpuint (f.ring.common.n_in_flight, ==, 1);
   g_assert_null (pop (&f));
 
   push (&f, slot, 101);
-  g_assert_cmpuint (f.ring.n_in_flight, ==, 0);
+  g_assert_cmpuint (f.ring.common.n_in_flight, ==, 0);
   g_assert_cmpuint (GUINT16_FROM_LE (f.guest.used->idx), ==, 1);
   g_assert_cmpuint (GUINT32_FROM_LE (f.guest.used->ring[0].id), ==, 3);
   g_assert_cmpuint (GUINT32_FROM_LE (f.guest.used->ring[0].len), ==, 101);
@@ -74,7 +74,7 @@ test_wrap (void)
       n_done += n_offered;
       g_assert_cmpuint (GUINT16_FROM_LE (f.guest.used->idx), ==, (guint16) n_done);
     }
-    g_assert_cmpint (f.ring.error.fault, ==, VHOST_RING_FAULT_NONE);
+    g_assert_cmpint (f.ring.common.error.fault, ==, VHOST_RING_FAULT_NONE);
   }
 }
 
@@ -227,8 +227,8 @@ test_long_chains (void)
       assert_iov (&f, slots[i], 1023, GUEST_BUFFERS + 1023, 1);
     }
     vhost_split_device_push (&f.ring, slots, lengths, 1024);
-    g_assert_cmpuint (f.ring.overflow_bytes, <=, 4 * 1024 * 1024);
-    g_assert_cmpuint (f.ring.overflow_bytes, >, 0);
+    g_assert_cmpuint (f.ring.common.overflow_bytes, <=, 4 * 1024 * 1024);
+    g_assert_cmpuint (f.ring.common.overflow_bytes, >, 0);
   }
 }
 

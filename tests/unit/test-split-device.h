@@ -60,7 +60,7 @@ static inline void
 assert_fault (Fixture *f, VhostRingFault fault)
 {
   g_assert_null (pop (f));
-  g_assert_cmpint (f->ring.error.fault, ==, fault);
+  g_assert_cmpint (f->ring.common.error.fault, ==, fault);
   g_assert_null (pop (f));
   g_assert_true (vhost_split_device_is_empty (&f->ring));
   g_assert_cmpstr (vhost_ring_fault_get_text (fault), !=, "unknown fault");

@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What the device engines share off their fast paths: slots, buffers that span regions, indirect
+ * tables.
+ *
+ * Owns the slots and the private copy of an indirect table. One thread at a time. (VIRTIO 1.4,
+ * sections 2.7.5 and 2.8.7) */
+
+#include "ring/vhost-ring-common-private.h"
+
+#include <string.h>
+
+#define SLOT_ALIGNMENT 64
+
+static const VhostSpan no_span;
+
+void __attribute__ ((cold))
+vhost_ring_common_record_fault (VhostRingCommon *common, VhostRingFault fault, guint64 value)
+{
+  common->error = (VhostRingError){ fault, value };
+}
+
+/* --- Slots --------------------------------------------------------------------------------- */
+
+static void
+make_table_room (VhostRingCommon *common, guint n)
+{
+  if (n <= common->indirect_room)
+    return;
+  common->indirect_copy = g_renew (VhostRingDesc, common->indirect_copy, n);
+  common->indirect_room = n;
+}
+
+void
+vhost_ring_common_init (VhostRingCommon *common, guint16 size, gboolean event_idx,
+                        gboolean indirect)
+{
+  gsize address;
+
+  *common = (VhostRingCommon){ .size = size, .event_idx = event_idx, .indirect = indirect };
+  common->hint = &no_span;
+  common->slots_block = g_malloc0 (size * sizeof (VhostSlot) + SLOT_ALIGNMENT - 1);
+  address = ((gsize) common->slots_block + SLOT_ALIGNMENT - 1) & ~(gsize) (SLOT_ALIGNMENT - 1);
+  common->slots = (VhostSlot *) address;
+  common->by_head = g_new0 (VhostSlot *, size);
+  common->free_slots = g_new (VhostSlot *, size);
+  if (indirect)
+    make_table_room (common, size);
+}
+
+void
+vhost_ring_common_clear (VhostRingCommon *common)
+{
+  for (guint i = 0; i < common->n_slots; i++)
+    vhost_ring_common_free_overflow (common, &common->slots[i]);
+  g_free (common->slots_block);
+  g_free (common->by_head);
+  g_free (common->free_slots);
+  g_free (common->indirect_copy);
+  *common = (VhostRingCommon){ 0 };
+}
+
+void
+vhost_ring_common_set_memory (VhostRingCommon *common, const VhostMemory *memory)
+{
+  common->memory = memory;
+  common->hint = &no_span;
+}
+
+/* Slots are set up when they are first needed: a large ring that is hardly filled costs little. */
+void
+vhost_ring_common_add_free_slots (VhostRingCommon *common, guint n)
+{
+  for (; common->n_free < n; common->n_slots++) {
+    VhostSlot *slot = &common->slots[common->n_slots];
+
+    slot->iov = slot->inline_iov;
+    slot->n_room = VHOST_SLOT_INLINE_IOVECS;
+    common->free_slots[common->n_free++] = slot;
+  }
+}
+
+void
+vhost_ring_common_free_overflow (VhostRingCommon *common, VhostSlot *slot)
+{
+  if (slot->n_room <= VHOST_SLOT_INLINE_IOVECS)
+    return;
+  common->overflow_bytes -= slot->n_room * sizeof (struct iovec);
+  g_free (slot->iov);
+  slot->iov = slot->inline_iov;
+  slot->n_room = VHOST_SLOT_INLINE_IOVECS;
+}
+
+VhostSlot **
+vhost_ring_common_list_latest (VhostRingCommon *common)
+{
+  VhostSlot **latest = g_new0 (VhostSlot *, common->size + 1);
+  guint n = 0;
+
+  for (guint i = 0; i < common->size; i++) {
+    VhostSlot *slot = common->by_head[i];
+
+    if (slot != NULL && !slot->completed && common->n_popped - 1 - slot->position < common->size)
+      latest[common->n_popped - 1 - slot->position] = slot;
+  }
+  while (latest[n] != NULL)
+    n++;
+  memset (latest + n, 0, (common->size + 1 - n) * sizeof *latest);
+  return latest;
+}
+
+/* --- Buffers ------------------------------------------------------------------------------- */
+
+gboolean
+vhost_ring_common_fill_slot (VhostRingCommon *common, VhostSlot *slot, const VhostRingWalk *walk)
+{
+  guint64 total = walk->readable_size + walk->writable_size;
+
+  if (total > G_MAXUINT32)
+    return vhost_ring_common_set_fault (common, VHOST_RING_FAULT_TOO_LONG, total);
+  slot->n_readable = (guint16) walk->n_readable;
+  slot->n_writable = (guint16) walk->n_writable;
+  slot->readable_size = (guint32) walk->readable_size;
+  slot->writable_size = (guint32) walk->writable_size;
+  return TRUE;
+}
+
+static gboolean
+grow_iov (VhostRingCommon *common, VhostSlot *slot)
+{
+  guint n = slot->n_room;
+  gboolean is_inline = slot->iov == slot->inline_iov;
+  guint room = MIN (n * 4, VHOST_RING_MAX_IOVECS);
+  struct iovec *iov;
+
+  if (n >= VHOST_RING_MAX_IOVECS)
+    return vhost_ring_common_set_fault (common, VHOST_RING_FAULT_TOO_LONG, n + 1);
+
+  iov = g_renew (struct iovec, is_inline ? NULL : slot->iov, room);
+  if (is_inline)
+    memcpy (iov, slot->inline_iov, sizeof slot->inline_iov);
+  common->overflow_bytes += (room - (is_inline ? 0 : n)) * sizeof *iov;
+  slot->iov = iov;
+  slot->n_room = (guint16) room;
+  return TRUE;
+}
+
+static void
+append_iov (VhostSlot *slot, VhostRingWalk *walk, guint8 *host, guint32 length, gboolean writable)
+{
+  slot->iov[walk->n_readable + walk->n_writable] = (struct iovec){ host, length };
+  if (writable) {
+    walk->n_writable++;
+    walk->writable_size += length;
+  } else {
+    walk->n_readable++;
+    walk->readable_size += length;
+  }
+}
+
+gboolean
+vhost_ring_common_add_buffer (VhostRingCommon *common, VhostSlot *slot, VhostRingWalk *walk,
+                              const VhostFetchedDesc *desc)
+{
+  gboolean writable = (desc->flags & VHOST_RING_DESC_WRITE) != 0;
+  guint64 address = desc->addr;
+  guint32 left = desc->len;
+
+  if (!writable && walk->n_writable > 0)
+    return vhost_ring_common_set_fault (common, VHOST_RING_FAULT_ORDER, address);
+  if (left > 0 && address + (left - 1) < address)
+    return vhost_ring_common_set_fault (common, VHOST_RING_FAULT_ADDRESS, address);
+
+  while (left > 0) {
+    guint64 contiguous;
+    guint8 *host = vhost_memory_find_guest (common->memory, &common->hint, address, &contiguous);
+    guint32 piece;
+
+    if (host == NULL)
+      return vhost_ring_common_set_fault (common, VHOST_RING_FAULT_ADDRESS, address);
+    if (walk->n_readable + walk->n_writable == slot->n_room && !grow_iov (common, slot))
+      return FALSE;
+
+    piece = (guint32) MIN (left, contiguous);
+    append_iov (slot, walk, host, piece, writable);
+    address += piece;
+    left -= piece;
+  }
+  return TRUE;
+}
+
+/* --- Indirect tables ----------------------------------------------------------------------- */
+
+static gboolean
+copy_table (VhostRingCommon *common, const VhostFetchedDesc *desc)
+{
+  guint8 *to = (guint8 *) common->indirect_copy;
+  guint64 address = desc->addr;
+  gsize left = desc->len;
+
+  if (address + (left - 1) < address)
+    return vhost_ring_common_set_fault (common, VHOST_RING_FAULT_ADDRESS, address);
+
+  while (left > 0) {
+    guint64 contiguous;
+    const guint8 *host =
+        vhost_memory_find_guest (common->memory, &common->hint, address, &contiguous);
+    gsize piece;
+
+    if (host == NULL)
+      return vhost_ring_common_set_fault (common, VHOST_RING_FAULT_ADDRESS, address);
+    piece = MIN (left, contiguous);
+    memcpy (to, host, piece);
+    to += piece;
+    address += piece;
+    left -= piece;
+  }
+  __atomic_signal_fence (__ATOMIC_SEQ_CST); /* from here on only the copy counts */
+  return TRUE;
+}
+
+/* A table should not have more entries than the queue, but Linux makes it as long as the request
+ * is. */
+static gboolean
+check_table_size (VhostRingCommon *common, const VhostFetchedDesc *desc)
+{
+  guint most = MAX (common->size, VHOST_RING_MAX_IOVECS);
+
+  if (desc->len > 0 && desc->len % sizeof (VhostRingDesc) == 0 &&
+      desc->len <= VHOST_RING_DESC_BYTES (most))
+    return TRUE;
+  return vhost_ring_common_set_fault (common, VHOST_RING_FAULT_INDIRECT_SIZE, desc->len);
+}
+
+guint
+vhost_ring_common_copy_indirect (VhostRingCommon *common, const VhostFetchedDesc *desc)
+{
+  if (!common->indirect)
+    return vhost_ring_common_set_fault (common, VHOST_RING_FAULT_INDIRECT_OFF, desc->addr);
+  if (desc->flags & VHOST_RING_DESC_NEXT)
+    return vhost_ring_common_set_fault (common, VHOST_RING_FAULT_INDIRECT_NEXT, desc->next);
+  if (!check_table_size (common, desc))
+    return 0;
+  make_table_room (common, desc->len / sizeof (VhostRingDesc));
+  return copy_table (common, desc) ? desc->len / sizeof (VhostRingDesc) : 0;
+}
