@@ -26,13 +26,22 @@ def fail(error):
     sys.exit(f"{sys.argv[0]}: {message}")
 
 
-def run(backend, options):
-    """Serves a device until SIGTERM or SIGINT."""
+def report_errors(backend):
+    backend.connect("refused", lambda _, request, error: print(error.message, file=sys.stderr))
+    backend.connect("device-failed", lambda _, error: print(error.message, file=sys.stderr))
+
+
+def wait_for_signal():
+    """Runs the main loop until SIGTERM or SIGINT."""
     loop = GLib.MainLoop()
     for number in (signal.SIGTERM, signal.SIGINT):
         GLib.unix_signal_add(GLib.PRIORITY_DEFAULT, number, loop.quit)
-    backend.connect("refused", lambda _, request, error: print(error.message, file=sys.stderr))
-    backend.connect("device-failed", lambda _, error: print(error.message, file=sys.stderr))
+    loop.run()
+
+
+def run(backend, options):
+    """Serves a device until SIGTERM or SIGINT."""
+    report_errors(backend)
     try:
         if options.fd is not None:
             backend.open_fd(options.fd)
@@ -40,7 +49,7 @@ def run(backend, options):
             backend.listen(options.socket_path)
     except GLib.Error as error:
         fail(error)
-    loop.run()
+    wait_for_signal()
     backend.close()
 
 
