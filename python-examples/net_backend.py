@@ -91,7 +91,7 @@ class Bridge:
 
 def main():
     parser = serve.parser(__doc__)
-    parser.add_argument("--tap", metavar="NAME", default="tap0", help="made if need be (%(default)s)")
+    parser.add_argument("--tap", metavar="NAME", default="tap0", help="(%(default)s)")
     parser.add_argument("--mtu", type=int, default=1500, help="bytes (%(default)s)")
     parser.add_argument("--mac", default="52:54:00:00:00:01", help="of the guest (%(default)s)")
     options = parser.parse_args()
