@@ -266,6 +266,12 @@ def make_initramfs(kernel, body, modules, programs, files):
 
 # --- the machine --------------------------------------------------------------------------------
 
+def get_qemu_version():
+    """As in “7.2.18”."""
+    return re.search(r"version ([\d.]+)", run_tool("qemu-system-x86", "qemu-system-x86_64",
+                                                   "--version"))[1]
+
+
 def vhost_user(socket, device, name="vhost0", reconnect=0):
     """QEMU's arguments for one vhost-user device: `device` is "TYPE[,property=value…]"."""
     chardev = f"socket,id={name},path={str(socket).replace(',', ',,')}"

@@ -5,8 +5,13 @@ import hashlib
 import re
 import unittest
 
-from guest import Guest, vhost_user_net
+from guest import Guest, get_qemu_version, vhost_user_net
 from helpers import TempDir, wait_for_socket
+from peers import Row
+
+ROW = Row("back-end", "QEMU, Linux guests",
+          "two guests joined by a switch: ping, streams with their sha256; "
+          "MTU 9000 over mergeable buffers, plain buffers, two queue pairs")
 
 LAST_NUMBER = 300_000
 ADDRESSES = ("10.0.0.1", "10.0.0.2")
@@ -65,7 +70,6 @@ class Joined(TempDir):
         for guest in guests:
             guest.wait()
         self.assertEqual(switch.stop(), 0)
-        print(switch.read_output(), *(guest.values for guest in guests))
         return [guest.values for guest in guests], self.read_counters(switch)
 
     def read_counters(self, switch):
@@ -88,11 +92,11 @@ class Joined(TempDir):
 
 class Guests(Joined):
     def test_mergeable_buffers(self):
-        values, counters = self.join(mtu=9000, mrg_rxbuf="on")
+        values, _ = self.join(mtu=9000, mrg_rxbuf="on")
         self.assert_carried(values, 9000)
 
     def test_plain_buffers(self):
-        values, counters = self.join(mrg_rxbuf="off")
+        values, _ = self.join(mrg_rxbuf="off")
         self.assert_carried(values, 1500)
 
     def test_queue_pairs(self):
@@ -101,6 +105,7 @@ class Guests(Joined):
         self.assertEqual([each["pairs"] for each in values], ["2", "2"])
         for sent, received in counters:
             self.assertTrue(all(sent) and all(received), counters)
+        ROW.seen(get_qemu_version())
 
 
 if __name__ == "__main__":
