@@ -5,7 +5,9 @@ copies frames from guest to guest, and says at its end how many. (VIRTIO 1.4, se
 
 import argparse
 import collections
+import signal
 import struct
+import sys
 
 import serve
 from gi.repository import GLib, Vhost
@@ -107,7 +109,11 @@ class Port:
         self.card.connect("kick", self.on_kick)
         self.card.connect("queue-stopped", self.on_queue_stopped)
         self.card.connect("disconnected", self.on_disconnected)
-        serve.report_errors(self.card)
+        self.card.connect("refused", lambda _, request, error: self.complain(error))
+        self.card.connect("device-failed", lambda _, error: self.complain(error))
+
+    def complain(self, error):
+        print(f"port {self.number}: {error.message}", file=sys.stderr)
 
     def on_features(self, card):
         self.mergeable = card.has_feature(Vhost.NetFeature.MRG_RXBUF)
@@ -206,11 +212,14 @@ def main():
     if not 1 <= options.queue_pairs <= 128 or not 68 <= options.mtu <= 65535 - ETHERNET - VLAN:
         serve.fail("1 to 128 queue pairs and an MTU of 68 to 65517 are possible")
     switch = Switch(options.socket_path, options.queue_pairs, options.mtu)
+    loop = GLib.MainLoop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        GLib.unix_signal_add(GLib.PRIORITY_DEFAULT, number, loop.quit)
     try:
         switch.listen()
     except GLib.Error as error:
         serve.fail(error)
-    serve.wait_for_signal()
+    loop.run()
     switch.close()
 
 

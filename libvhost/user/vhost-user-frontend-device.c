@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The device interface of a front-end: each call is one request, or a short series of them. Ring addresses come
- * in as guest physical and go out as the user addresses of the regions that hold them.
- * (vhost-user, “Front-end message types”) */
+/* The device interface of a front-end: each call is one request, or a short series of them. Ring
+ * addresses come in as guest physical and go out as the user addresses of the regions that hold
+ * them. (vhost-user, “Front-end message types”) */
 
 #include <string.h>
 #include "core/vhost-error-private.h"
@@ -17,7 +17,7 @@ static gboolean
 call_empty (VhostDevice *device, VhostUserFrontendCode code, GCancellable *cancellable,
             GError **error)
 {
-  VhostUserFrame frame = {0};
+  VhostUserFrame frame = { 0 };
 
   vhost_user_frontend_init_request (&frame, code, 0);
   return vhost_user_frontend_call (VHOST_USER_FRONTEND (device), &frame, NULL, cancellable, error);
@@ -27,7 +27,7 @@ static gboolean
 call_number (VhostDevice *device, VhostUserFrontendCode code, guint64 number,
              GCancellable *cancellable, GError **error)
 {
-  VhostUserFrame frame = {0};
+  VhostUserFrame frame = { 0 };
 
   vhost_user_frontend_init_request (&frame, code, sizeof frame.payload.u64);
   frame.payload.u64 = number;
@@ -38,7 +38,7 @@ static gboolean
 call_state (VhostDevice *device, VhostUserFrontendCode code, guint index, guint num,
             VhostUserFrame *reply, GCancellable *cancellable, GError **error)
 {
-  VhostUserFrame frame = {0};
+  VhostUserFrame frame = { 0 };
 
   vhost_user_frontend_init_request (&frame, code, sizeof frame.payload.state);
   frame.payload.state.index = index;
@@ -50,8 +50,8 @@ static gboolean
 ask_number (VhostDevice *device, VhostUserFrontendCode code, guint64 *number,
             GCancellable *cancellable, GError **error)
 {
-  VhostUserFrame frame = {0};
-  g_auto (VhostUserFrame) reply = {0};
+  VhostUserFrame frame = { 0 };
+  g_auto (VhostUserFrame) reply = { 0 };
 
   vhost_user_frontend_init_request (&frame, code, 0);
   if (!vhost_user_frontend_call (VHOST_USER_FRONTEND (device), &frame, &reply, cancellable, error))
@@ -104,8 +104,17 @@ frontend_get_n_queues (VhostDevice *device)
 static VhostUserRegion
 describe_region (const VhostMemoryRegion *region)
 {
-  return (VhostUserRegion){region->guest_address, region->size, region->user_address,
-                           region->offset};
+  return (VhostUserRegion){ region->guest_address, region->size, region->user_address,
+                            region->offset };
+}
+
+/* For calls that look at something else before they send. */
+static gboolean
+check_open (VhostUserFrontend *frontend, const char *request, GError **error)
+{
+  if (frontend->connection != NULL)
+    return TRUE;
+  return vhost_set_error (error, VHOST_ERROR_DISCONNECTED, "%s: there is no back-end", request);
 }
 
 static gboolean
@@ -113,12 +122,12 @@ check_regions (VhostUserFrontend *frontend, VhostMemory *memory, GError **error)
 {
   if (memory->n_regions == 0 || memory->n_regions > frontend->n_slots)
     return vhost_set_error (error, VHOST_ERROR_BAD_MEMORY,
-                            "%u memory regions; the back-end takes 1 to %u", memory->n_regions,
-                            frontend->n_slots);
+                            "SET_MEM_TABLE: %u memory regions; the back-end takes 1 to %u",
+                            memory->n_regions, frontend->n_slots);
   for (guint i = 0; i < memory->n_regions; i++) {
     if (memory->regions[i]->fd < 0)
       return vhost_set_error (error, VHOST_ERROR_BAD_MEMORY,
-                              "memory region %u has no descriptor to hand over", i);
+                              "SET_MEM_TABLE: memory region %u has no descriptor to hand over", i);
   }
   return TRUE;
 }
@@ -127,7 +136,7 @@ static gboolean
 send_table (VhostUserFrontend *frontend, VhostMemory *memory, GCancellable *cancellable,
             GError **error)
 {
-  VhostUserFrame frame = {0};
+  VhostUserFrame frame = { 0 };
 
   vhost_user_frontend_init_request (&frame, VHOST_USER_FRONTEND_CODE_SET_MEM_TABLE,
                                     8 + memory->n_regions * sizeof (VhostUserRegion));
@@ -144,12 +153,13 @@ send_table (VhostUserFrontend *frontend, VhostMemory *memory, GCancellable *canc
   return TRUE;
 }
 
-/* One region in or out; what the back-end has is kept up to date, so that a failure half-way leaves no doubt. */
+/* One region in or out; what the back-end has is kept up to date, so that a failure half-way leaves
+ * no doubt. */
 static gboolean
 send_region (VhostUserFrontend *frontend, VhostUserFrontendCode code, VhostMemoryRegion *region,
              GCancellable *cancellable, GError **error)
 {
-  VhostUserFrame frame = {0};
+  VhostUserFrame frame = { 0 };
   VhostMemory *changed;
 
   vhost_user_frontend_init_request (&frame, code, sizeof frame.payload.region);
@@ -213,7 +223,7 @@ frontend_set_memory (VhostDevice *device, VhostMemory *memory, GCancellable *can
 {
   VhostUserFrontend *frontend = VHOST_USER_FRONTEND (device);
 
-  if (!check_regions (frontend, memory, error))
+  if (!check_open (frontend, "SET_MEM_TABLE", error) || !check_regions (frontend, memory, error))
     return FALSE;
   if (is_acked (frontend, VHOST_USER_PROTOCOL_FEATURE_CONFIGURE_MEM_SLOTS))
     return send_difference (frontend, memory, cancellable, error);
@@ -251,14 +261,15 @@ frontend_set_vring_addr (VhostDevice *device, guint index, guint flags, guint64 
                          guint64 used, guint64 log, GCancellable *cancellable, GError **error)
 {
   VhostUserFrontend *frontend = VHOST_USER_FRONTEND (device);
-  VhostUserFrame frame = {0};
+  VhostUserFrame frame = { 0 };
   VhostUserVringAddr *addr = &frame.payload.addr;
 
   vhost_user_frontend_init_request (&frame, VHOST_USER_FRONTEND_CODE_SET_VRING_ADDR, sizeof *addr);
   addr->index = index;
   addr->flags = flags;
   addr->log = log;
-  return find_user_address (frontend, desc, &addr->desc, error) &&
+  return check_open (frontend, "SET_VRING_ADDR", error) &&
+         find_user_address (frontend, desc, &addr->desc, error) &&
          find_user_address (frontend, avail, &addr->avail, error) &&
          find_user_address (frontend, used, &addr->used, error) &&
          vhost_user_frontend_call (frontend, &frame, NULL, cancellable, error);
@@ -276,7 +287,7 @@ static guint32
 frontend_get_vring_base (VhostDevice *device, guint index, GCancellable *cancellable,
                          GError **error)
 {
-  g_auto (VhostUserFrame) reply = {0};
+  g_auto (VhostUserFrame) reply = { 0 };
 
   if (!call_state (device, VHOST_USER_FRONTEND_CODE_GET_VRING_BASE, index, 0, &reply, cancellable,
                    error))
@@ -293,19 +304,19 @@ static gboolean
 call_with_fd (VhostDevice *device, VhostUserFrontendCode code, guint index, int fd,
               GCancellable *cancellable, GError **error)
 {
-  VhostUserFrame frame = {0};
+  VhostUserFrame frame = { 0 };
 
   vhost_user_frontend_init_request (&frame, code, sizeof frame.payload.u64);
   frame.payload.u64 = index | (fd < 0 ? VHOST_USER_VRING_NOFD : 0);
-  frame.fds = (VhostFdSet){.n = fd < 0 ? 0 : 1, .fd = {fd}};
+  frame.fds = (VhostFdSet){ .n = fd < 0 ? 0 : 1, .fd = { fd } };
   if (index > VHOST_USER_VRING_INDEX_MASK)
-    return vhost_set_error (error, VHOST_ERROR_INVALID_VALUE, "queue %u: vhost-user has 256",
-                            index);
+    return vhost_set_error (error, VHOST_ERROR_INVALID_VALUE, "%s: queue %u; vhost-user has 256",
+                            vhost_user_get_request_name (VHOST_USER_ROLE_FRONTEND, code), index);
   return vhost_user_frontend_call (VHOST_USER_FRONTEND (device), &frame, NULL, cancellable, error);
 }
 
-/* The message starts the ring. Back-ends of the older rule wait for the descriptor to become readable: it is
- * signalled as well. */
+/* The message starts the ring. Back-ends of the older rule wait for the descriptor to become
+ * readable: it is signalled as well. */
 static gboolean
 frontend_set_vring_kick (VhostDevice *device, guint index, int fd, GCancellable *cancellable,
                          GError **error)
@@ -333,8 +344,8 @@ frontend_set_vring_err (VhostDevice *device, guint index, int fd, GCancellable *
                        error);
 }
 
-/* Returns when the ring is enabled: without acks, an answer to another request shows it. A kick that came
- * earlier might find the ring disabled and be lost. */
+/* Returns when the ring is enabled: without acks, an answer to another request shows it. A kick
+ * that came earlier might find the ring disabled and be lost. */
 static gboolean
 frontend_set_vring_enable (VhostDevice *device, guint index, gboolean enable,
                            GCancellable *cancellable, GError **error)
@@ -342,6 +353,8 @@ frontend_set_vring_enable (VhostDevice *device, guint index, gboolean enable,
   VhostUserFrontend *frontend = VHOST_USER_FRONTEND (device);
   guint64 features;
 
+  if (!check_open (frontend, "SET_VRING_ENABLE", error))
+    return FALSE;
   if (!vhost_word_has (frontend->offered, VHOST_FEATURE_PROTOCOL_FEATURES))
     return TRUE; /* rings are enabled from SET_FEATURES on, and cannot be disabled */
   if (!call_state (device, VHOST_USER_FRONTEND_CODE_SET_VRING_ENABLE, index, enable ? 1 : 0, NULL,
@@ -352,13 +365,14 @@ frontend_set_vring_enable (VhostDevice *device, guint index, gboolean enable,
 }
 
 static gboolean
-check_config_range (guint offset, gsize size, GError **error)
+check_config_range (const char *request, guint offset, gsize size, GError **error)
 {
   if (size > 0 && offset <= VHOST_USER_MAX_CONFIG && size <= VHOST_USER_MAX_CONFIG - offset)
     return TRUE;
   return vhost_set_error (error, VHOST_ERROR_INVALID_VALUE,
-                          "%" G_GSIZE_FORMAT " bytes at %u of a configuration space of at most %d",
-                          size, offset, VHOST_USER_MAX_CONFIG);
+                          "%s: %" G_GSIZE_FORMAT
+                          " bytes at %u of a configuration space of at most %d",
+                          request, size, offset, VHOST_USER_MAX_CONFIG);
 }
 
 static gboolean
@@ -379,10 +393,10 @@ static GBytes *
 frontend_get_config (VhostDevice *device, guint offset, guint size, GCancellable *cancellable,
                      GError **error)
 {
-  VhostUserFrame frame = {0};
-  g_auto (VhostUserFrame) reply = {0};
+  VhostUserFrame frame = { 0 };
+  g_auto (VhostUserFrame) reply = { 0 };
 
-  if (!check_config_range (offset, size, error))
+  if (!check_config_range ("GET_CONFIG", offset, size, error))
     return NULL;
   vhost_user_frontend_init_request (&frame, VHOST_USER_FRONTEND_CODE_GET_CONFIG, 12 + size);
   frame.payload.config.offset = offset;
@@ -398,11 +412,11 @@ static gboolean
 frontend_set_config (VhostDevice *device, guint offset, GBytes *data, GCancellable *cancellable,
                      GError **error)
 {
-  VhostUserFrame frame = {0};
+  VhostUserFrame frame = { 0 };
   gsize size;
   const guint8 *bytes = g_bytes_get_data (data, &size);
 
-  if (!check_config_range (offset, size, error))
+  if (!check_config_range ("SET_CONFIG", offset, size, error))
     return FALSE;
   vhost_user_frontend_init_request (&frame, VHOST_USER_FRONTEND_CODE_SET_CONFIG,
                                     12 + (guint32) size);

@@ -20,12 +20,15 @@ class Tap(TempDir):
     def setUp(self):
         super().setUp()
         self.socket = self.path("net.sock")
-        self.bridge = self.spawn(
-            "unshare", "--map-root-user", "--net", sys.executable,
-            root() / "python-examples/net_backend.py", "--tap=tap0", f"--socket-path={self.socket}")
+        self.bridge = self.spawn_bridge()
         wait_for_socket(self.socket, child=self.bridge)
         self.run_inside("ip", "addr", "add", f"{KERNEL}/24", "dev", "tap0")
         self.run_inside("ip", "link", "set", "tap0", "up")
+
+    def spawn_bridge(self):
+        return self.spawn(
+            "unshare", "--map-root-user", "--net", sys.executable,
+            root() / "python-examples/net_backend.py", "--tap=tap0", f"--socket-path={self.socket}")
 
     def run_inside(self, *arguments):
         subprocess.run(["nsenter", f"--target={self.bridge.pid}", "--user",
@@ -43,6 +46,12 @@ class Tap(TempDir):
             self.assertIn("5 of 5 pings came back", output)
         self.assertEqual(self.bridge.stop(), 0, self.bridge.read_output())
         ROW.seen(os.uname().release)
+
+    def test_a_second_one_at_the_same_path_is_refused(self):
+        second = self.spawn_bridge()
+        self.assertEqual(second.wait(), 1)
+        self.assertIn(self.socket, second.read_output())
+        self.assertEqual(self.ping(KERNEL)[0], 0)
 
     def test_nobody_is_there(self):
         status, output = self.ping("--wait=0.3", "10.0.0.9")
