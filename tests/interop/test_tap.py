@@ -8,7 +8,7 @@ import subprocess
 import sys
 import unittest
 
-from helpers import TempDir, root, wait_for_socket
+from helpers import TempDir, is_listening, root, wait_until
 from peers import Row
 
 ROW = Row("back-end", "Linux, TAP interface", "ARP and ping from a driver without a VM")
@@ -21,7 +21,7 @@ class Tap(TempDir):
         super().setUp()
         self.socket = self.path("net.sock")
         self.bridge = self.spawn_bridge()
-        wait_for_socket(self.socket, child=self.bridge)
+        wait_until(lambda: is_listening(self.socket, self.bridge.pid), "listening back-end")
         self.run_inside("ip", "addr", "add", f"{KERNEL}/24", "dev", "tap0")
         self.run_inside("ip", "link", "set", "tap0", "up")
 
