@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""python-examples/net_switch.py between two Linux guests: ping, and streams whose content is known."""
+"""python-examples/net_switch.py between two Linux guests: ping, and streams of known content."""
 
 import hashlib
 import re
@@ -73,7 +73,7 @@ class Joined(TempDir):
         return [guest.values for guest in guests], self.read_counters(switch)
 
     def read_counters(self, switch):
-        """[(from guest, to guest), …] of each port, by pairs; nothing else was said, nor dropped."""
+        """[(from guest, to guest), …] of each port, by pairs; nothing else was said or dropped."""
         lines = switch.read_output().splitlines()
         matches = [COUNTERS.fullmatch(line) for line in lines]
         self.assertTrue(len(lines) == 2 and all(matches), lines)

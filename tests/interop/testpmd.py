@@ -30,9 +30,9 @@ class Testpmd:
     def __init__(self, test, device, queue_pairs=1):
         runtime = tempfile.mkdtemp(dir=test.directory)
         self._process = subprocess.Popen(
-            ["stdbuf", "-oL", "dpdk-testpmd", "-l", "0,1", "-v", "--no-huge", "-m", "256", "--no-pci",
-             "--iova-mode=va", "--no-telemetry", "--file-prefix=test", f"--vdev={device}", "--",
-              "-i", "--total-num-mbufs=4096", f"--rxq={queue_pairs}", f"--txq={queue_pairs}"],
+            ["stdbuf", "-oL", "dpdk-testpmd", "-l", "0,1", "-v", "--no-huge", "-m", "256",
+             "--no-pci", "--iova-mode=va", "--no-telemetry", "--file-prefix=test",
+             f"--vdev={device}", "--", "-i", "--total-num-mbufs=4096", f"--rxq={queue_pairs}", f"--txq={queue_pairs}"],
             env={**os.environ, "RUNTIME_DIRECTORY": str(runtime)},
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         self._changed = threading.Condition()

@@ -75,7 +75,8 @@ class Example(TempDir):
 class CommandLine(Example):
     def test_there_are_examples(self):
         self.assertEqual(BACKENDS, ["blk_backend.py", "console_backend.py", "rng_backend.py"])
-        self.assertEqual(FRONTENDS, ["blk_frontend.py", "console_frontend.py", "rng_frontend.py"])
+        self.assertEqual(FRONTENDS, ["blk_frontend.py", "console_frontend.py", "net_frontend.py",
+                                     "rng_frontend.py"])
 
     def test_help(self):
         for name in BACKENDS + FRONTENDS:
