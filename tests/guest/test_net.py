@@ -13,7 +13,7 @@ ROW = Row("back-end", "QEMU, Linux guests",
           "two guests joined by a switch: ping, streams with their sha256; "
           "MTU 9000 over mergeable buffers, plain buffers, two queue pairs")
 
-LAST_NUMBER = 300_000
+LAST_NUMBER = 100_000
 ADDRESSES = ("10.0.0.1", "10.0.0.2")
 COUNTERS = re.compile(r"port (\d): from guest ([\d ]+); to guest ([\d ]+); dropped (\d+)")
 

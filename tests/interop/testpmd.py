@@ -32,7 +32,8 @@ class Testpmd:
         self._process = subprocess.Popen(
             ["stdbuf", "-oL", "dpdk-testpmd", "-l", "0,1", "-v", "--no-huge", "-m", "256",
              "--no-pci", "--iova-mode=va", "--no-telemetry", "--file-prefix=test",
-             f"--vdev={device}", "--", "-i", "--total-num-mbufs=4096", f"--rxq={queue_pairs}", f"--txq={queue_pairs}"],
+             f"--vdev={device}", "--", "-i", "--total-num-mbufs=4096",
+             f"--rxq={queue_pairs}", f"--txq={queue_pairs}"],
             env={**os.environ, "RUNTIME_DIRECTORY": str(runtime)},
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         self._changed = threading.Condition()
