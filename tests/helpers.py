@@ -79,9 +79,12 @@ class TempDir(unittest.TestCase):
         return self.spawn(sys.executable, root() / script, *arguments, **options)
 
 
-def is_listening(path):
-    """Whether a Unix socket listens at this path; looks, and does not connect."""
-    with open("/proc/net/unix", encoding="utf-8", errors="replace") as table:
+def is_listening(path, process="self"):
+    """Whether a Unix socket listens at this path; looks, and does not connect.
+
+    process  one in the network namespace to look at
+    """
+    with open(f"/proc/{process}/net/unix", encoding="utf-8", errors="replace") as table:
         for line in table:
             fields = line.rstrip("\n").split(None, 7)
             if fields[7:] == [str(path)] and int(fields[3], 16) & LISTENING:

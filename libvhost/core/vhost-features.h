@@ -104,6 +104,72 @@ typedef enum {
 } VhostFeature;
 
 /**
+ * VhostNetFeature:
+ * @VHOST_NET_FEATURE_CSUM: the device takes packets without a checksum
+ * @VHOST_NET_FEATURE_GUEST_CSUM: the driver takes packets without a checksum
+ * @VHOST_NET_FEATURE_CTRL_GUEST_OFFLOADS: offloads can be changed while running
+ * @VHOST_NET_FEATURE_MTU: mtu is valid
+ * @VHOST_NET_FEATURE_MAC: mac is valid
+ * @VHOST_NET_FEATURE_GUEST_TSO4: the driver takes TCP segments of IPv4 that are to be cut
+ * @VHOST_NET_FEATURE_GUEST_TSO6: the driver takes TCP segments of IPv6 that are to be cut
+ * @VHOST_NET_FEATURE_GUEST_ECN: the driver takes such segments with ECN
+ * @VHOST_NET_FEATURE_GUEST_UFO: the driver takes UDP datagrams that are to be cut
+ * @VHOST_NET_FEATURE_HOST_TSO4: the device takes TCP segments of IPv4 that are to be cut
+ * @VHOST_NET_FEATURE_HOST_TSO6: the device takes TCP segments of IPv6 that are to be cut
+ * @VHOST_NET_FEATURE_HOST_ECN: the device takes such segments with ECN
+ * @VHOST_NET_FEATURE_HOST_UFO: the device takes UDP datagrams that are to be cut
+ * @VHOST_NET_FEATURE_MRG_RXBUF: a packet may span several receive buffers
+ * @VHOST_NET_FEATURE_STATUS: status is valid
+ * @VHOST_NET_FEATURE_CTRL_VQ: a control queue
+ * @VHOST_NET_FEATURE_CTRL_RX: receive modes
+ * @VHOST_NET_FEATURE_CTRL_VLAN: VLAN filters
+ * @VHOST_NET_FEATURE_GUEST_ANNOUNCE: the driver announces itself when asked to
+ * @VHOST_NET_FEATURE_MQ: several queue pairs
+ * @VHOST_NET_FEATURE_CTRL_MAC_ADDR: the MAC address can be set
+ * @VHOST_NET_FEATURE_HOST_USO: the device takes UDP segments that are to be cut
+ * @VHOST_NET_FEATURE_HASH_REPORT: packets come with a hash
+ * @VHOST_NET_FEATURE_GUEST_HDRLEN: hdr_len is exact
+ * @VHOST_NET_FEATURE_RSS: receive-side scaling
+ * @VHOST_NET_FEATURE_RSC_EXT: the device reports what it coalesced
+ * @VHOST_NET_FEATURE_STANDBY: one of two devices with the same MAC address
+ * @VHOST_NET_FEATURE_SPEED_DUPLEX: speed and duplex are valid
+ *
+ * Bit numbers of a network card's features. (VIRTIO 1.4, section 5.1.3)
+ *
+ * Since: 1.0
+ */
+typedef enum {
+  VHOST_NET_FEATURE_CSUM = 0,
+  VHOST_NET_FEATURE_GUEST_CSUM = 1,
+  VHOST_NET_FEATURE_CTRL_GUEST_OFFLOADS = 2,
+  VHOST_NET_FEATURE_MTU = 3,
+  VHOST_NET_FEATURE_MAC = 5,
+  VHOST_NET_FEATURE_GUEST_TSO4 = 7,
+  VHOST_NET_FEATURE_GUEST_TSO6 = 8,
+  VHOST_NET_FEATURE_GUEST_ECN = 9,
+  VHOST_NET_FEATURE_GUEST_UFO = 10,
+  VHOST_NET_FEATURE_HOST_TSO4 = 11,
+  VHOST_NET_FEATURE_HOST_TSO6 = 12,
+  VHOST_NET_FEATURE_HOST_ECN = 13,
+  VHOST_NET_FEATURE_HOST_UFO = 14,
+  VHOST_NET_FEATURE_MRG_RXBUF = 15,
+  VHOST_NET_FEATURE_STATUS = 16,
+  VHOST_NET_FEATURE_CTRL_VQ = 17,
+  VHOST_NET_FEATURE_CTRL_RX = 18,
+  VHOST_NET_FEATURE_CTRL_VLAN = 19,
+  VHOST_NET_FEATURE_GUEST_ANNOUNCE = 21,
+  VHOST_NET_FEATURE_MQ = 22,
+  VHOST_NET_FEATURE_CTRL_MAC_ADDR = 23,
+  VHOST_NET_FEATURE_HOST_USO = 56,
+  VHOST_NET_FEATURE_HASH_REPORT = 57,
+  VHOST_NET_FEATURE_GUEST_HDRLEN = 59,
+  VHOST_NET_FEATURE_RSS = 60,
+  VHOST_NET_FEATURE_RSC_EXT = 61,
+  VHOST_NET_FEATURE_STANDBY = 62,
+  VHOST_NET_FEATURE_SPEED_DUPLEX = 63,
+} VhostNetFeature;
+
+/**
  * VhostBlkFeature:
  * @VHOST_BLK_FEATURE_SIZE_MAX: size_max is valid
  * @VHOST_BLK_FEATURE_SEG_MAX: seg_max is valid

@@ -306,6 +306,48 @@ vhost_chain_fill (VhostChain *chain, gsize offset, guint8 byte, gsize size)
   return written;
 }
 
+/**
+ * vhost_chain_write_from_chain:
+ * @chain: a chain
+ * @offset: bytes from the start of the writable part
+ * @size: how many bytes at most; %G_MAXSIZE for all
+ * @source: the chain to read from, of any queue and any device on this thread
+ * @source_offset: bytes from the start of the readable part of @source
+ *
+ * Copies what the driver of @source gives into the writable part, from guest memory to guest
+ * memory, as far as both go. The two parts may overlap.
+ *
+ * On the thread of both queues.
+ *
+ * Returns: how many bytes were copied; 0 beyond either end, and when either handle is dead
+ *
+ * Since: 1.0
+ */
+gsize
+vhost_chain_write_from_chain (VhostChain *chain, gsize offset, gsize size, VhostChain *source,
+                              gsize source_offset)
+{
+  VhostSlot *slot = get_slot (chain);
+  Cursor from = cursor_new_readable (get_slot (source), source_offset, size);
+  Cursor to = cursor_new_writable (slot, offset, from.left);
+  struct iovec in = { NULL, 0 };
+  struct iovec out = { NULL, 0 };
+  gsize written = 0;
+
+  while ((out.iov_len > 0 || cursor_next (&to, &out)) &&
+         (in.iov_len > 0 || cursor_next (&from, &in))) {
+    gsize n = MIN (in.iov_len, out.iov_len);
+
+    memmove (out.iov_base, in.iov_base, n);
+    in = (struct iovec){ (guint8 *) in.iov_base + n, in.iov_len - n };
+    out = (struct iovec){ (guint8 *) out.iov_base + n, out.iov_len - n };
+    written += n;
+  }
+  if (written > 0)
+    note_written (slot, offset, written);
+  return written;
+}
+
 /* --- Files --------------------------------------------------------------------------------- */
 
 typedef struct {

@@ -52,6 +52,10 @@ VHOST_AVAILABLE_IN_1_0
 gsize vhost_chain_fill (VhostChain *chain, gsize offset, guint8 byte, gsize size);
 
 VHOST_AVAILABLE_IN_1_0
+gsize vhost_chain_write_from_chain (VhostChain *chain, gsize offset, gsize size, VhostChain *source,
+                                    gsize source_offset);
+
+VHOST_AVAILABLE_IN_1_0
 gssize vhost_chain_read_to_fd (VhostChain *chain, gsize offset, gsize size, int fd,
                                gint64 fd_offset, GError **error);
 

@@ -478,6 +478,65 @@ vhost_queue_push (VhostQueue *self, VhostChain *chain, gsize written)
   return TRUE;
 }
 
+/* The slots of @n live chains, each once, whose handles are dead from now on; or NULL, and nothing
+ * has changed. */
+static VhostSlot **
+claim_slots (VhostQueue *self, VhostChain *const *chains, guint n)
+{
+  g_autofree VhostSlot **slots = g_new (VhostSlot *, n);
+  g_autofree guint32 *generations = g_new (guint32, n);
+
+  for (guint i = 0; i < n; i++) {
+    slots[i] = vhost_chain_get_slot (chains[i], self);
+    if (slots[i] == NULL) {
+      while (i-- > 0)
+        slots[i]->generation = generations[i];
+      return NULL;
+    }
+    generations[i] = slots[i]->generation;
+    slots[i]->generation = 0;
+  }
+  return g_steal_pointer (&slots);
+}
+
+/**
+ * vhost_queue_push_all:
+ * @queue: a queue
+ * @chains: (array length=n_chains): chains that were popped from it, each once
+ * @n_chains: how many
+ *
+ * Gives several chains back at once: the driver sees all of them or none. A network device that
+ * spreads a packet over several buffers has to. As written is reported what was written through
+ * each chain from its start without a gap. The handles are dead afterwards. The driver is not told:
+ * call [method@Vhost.Queue.notify].
+ *
+ * On the queue's thread.
+ *
+ * Returns: %FALSE, and nothing has changed, when one is dead, of another queue, or named twice
+ *
+ * Since: 1.0
+ */
+gboolean
+vhost_queue_push_all (VhostQueue *self, VhostChain **chains, guint n_chains)
+{
+  g_autofree VhostSlot **slots = NULL;
+  g_autofree guint32 *lengths = NULL;
+
+  g_return_val_if_fail (VHOST_IS_QUEUE (self), FALSE);
+  g_return_val_if_fail (chains != NULL || n_chains == 0, FALSE);
+
+  if (n_chains == 0)
+    return TRUE;
+  slots = n_chains <= self->ring.common.size ? claim_slots (self, chains, n_chains) : NULL;
+  if (slots == NULL)
+    return FALSE;
+  lengths = g_new (guint32, n_chains);
+  for (guint i = 0; i < n_chains; i++)
+    lengths[i] = slots[i]->written;
+  vhost_queue_push_slots (self, slots, lengths, n_chains);
+  return TRUE;
+}
+
 /**
  * vhost_queue_notify:
  * @queue: a queue

@@ -46,6 +46,9 @@ VHOST_AVAILABLE_IN_1_0
 gboolean vhost_queue_push (VhostQueue *queue, VhostChain *chain, gsize written);
 
 VHOST_AVAILABLE_IN_1_0
+gboolean vhost_queue_push_all (VhostQueue *queue, VhostChain **chains, guint n_chains);
+
+VHOST_AVAILABLE_IN_1_0
 gboolean vhost_queue_unpop (VhostQueue *queue, VhostChain *chain);
 
 VHOST_AVAILABLE_IN_1_0

@@ -41,9 +41,23 @@ vhost_split_device_set_memory (VhostSplitDevice *ring, const VhostMemory *memory
   ring->used = used;
 }
 
+/* A base that the driver cannot have left behind belongs to a front-end that lost count, as DPDK's
+ * net_virtio_user does when its back-end comes back: then the ring itself says what was used. */
+static guint16
+correct_base (const VhostSplitDevice *ring, guint16 base)
+{
+  guint16 avail = vhost_ring_load16 (&ring->avail->idx);
+  guint16 used = vhost_ring_load16 (&ring->used->idx);
+
+  if ((guint16) (avail - base) <= ring->common.size || (guint16) (avail - used) > ring->common.size)
+    return base;
+  return used;
+}
+
 void
 vhost_split_device_start (VhostSplitDevice *ring, guint16 base)
 {
+  base = correct_base (ring, base);
   ring->last_avail = base;
   ring->avail_seen = base;
   ring->used_idx = vhost_ring_load16 (&ring->used->idx);

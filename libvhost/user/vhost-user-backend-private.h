@@ -22,6 +22,7 @@ struct _VhostUserBackend {
   guint64 offered_protocol; /* property */
   guint64 acked_protocol;
   gboolean owned;
+  GArray *slots; /* vhost-user-backend-memory.c: regions that came one at a time; or NULL */
 
   /* a GET_VRING_BASE whose answer waits for buffers in flight */
   VhostVring *draining;

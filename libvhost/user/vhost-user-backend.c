@@ -404,7 +404,10 @@ vhost_user_backend_queue_drained (VhostBackend *base, VhostQueue *queue)
 static void
 vhost_user_backend_dispose (GObject *object)
 {
-  vhost_user_backend_close (VHOST_USER_BACKEND (object));
+  VhostUserBackend *backend = VHOST_USER_BACKEND (object);
+
+  vhost_user_backend_close (backend);
+  g_clear_pointer (&backend->slots, g_array_unref);
   G_OBJECT_CLASS (vhost_user_backend_parent_class)->dispose (object);
 }
 

@@ -266,12 +266,31 @@ def make_initramfs(kernel, body, modules, programs, files):
 
 # --- the machine --------------------------------------------------------------------------------
 
+def get_qemu_version():
+    """As in “7.2.18”."""
+    return re.search(r"version ([\d.]+)", run_tool("qemu-system-x86", "qemu-system-x86_64",
+                                                   "--version"))[1]
+
+
 def vhost_user(socket, device, name="vhost0", reconnect=0):
     """QEMU's arguments for one vhost-user device: `device` is "TYPE[,property=value…]"."""
     chardev = f"socket,id={name},path={str(socket).replace(',', ',,')}"
     if reconnect:
         chardev += f",reconnect={reconnect}"
     return ["-chardev", chardev, "-device", f"{device},chardev={name}"]
+
+
+def vhost_user_net(socket, mac, queue_pairs=1, name="net0", **properties):
+    """The same for a network card: properties of virtio-net-pci, mrg_rxbuf="off", host_mtu=9000.
+
+    Without MSI-X: with it and without KVM, QEMU 7.2 dereferences NULL when the driver starts.
+    """
+    if queue_pairs > 1:
+        properties["mq"] = "on"
+    device = "".join(f",{key}={value}" for key, value in properties.items())
+    return ["-chardev", f"socket,id={name}-c,path={str(socket).replace(',', ',,')}",
+            "-netdev", f"vhost-user,id={name},chardev={name}-c,queues={queue_pairs}",
+            "-device", f"virtio-net-pci,netdev={name},mac={mac},romfile=,vectors=0{device}"]
 
 
 class Guest:

@@ -111,6 +111,36 @@ class Slots(Session):
         self.assertEqual(self.remove(high, [high.fd]), 0)
         self.assertEqual(self.regions(), [low.guest])
 
+    def test_a_region_added_twice_is_removed_twice(self):
+        """QEMU 7.2 does both once per queue pair."""
+        low, high = self.make_two()
+        self.assertEqual([self.add(memory) for memory in (low, high, low, low)], [0] * 4)
+        self.assertEqual(self.regions(), [low.guest, high.guest])
+        for left in ([low.guest, high.guest], [low.guest, high.guest], [high.guest]):
+            self.assertEqual(self.remove(low), 0)
+            self.assertEqual(self.regions(), left)
+        self.assertNotEqual(self.remove(low), 0)
+        self.assert_refused(Req.REM_MEM_REG)
+
+    def test_another_file_at_the_same_place_is_refused(self):
+        low, other = self.make_memory(), self.make_memory()
+        self.assertEqual(self.add(low), 0)
+        self.assertNotEqual(self.add(other), 0)
+        self.assert_refused(Req.ADD_MEM_REG, "overlap")
+        region = SINGLE.pack(0, low.guest, low.size - PAGE, low.user, PAGE)
+        self.assertNotEqual(self.peer.ack(Req.ADD_MEM_REG, region, [low.fd]), 0)
+        self.assert_refused(Req.ADD_MEM_REG, "overlap")
+
+    def test_what_was_added_twice_is_forgotten_with_the_front_end(self):
+        low, _ = self.make_two()
+        self.assertEqual((self.add(low), self.add(low)), (0, 0))
+        self.peer.close()
+        run_loop(lambda: not self.backend.is_connected())
+        self.peer = self.open_pair(self.backend)
+        self.peer.negotiate()
+        self.assertEqual((self.add(low), self.remove(low)), (0, 0))
+        self.assertEqual(self.regions(), [])
+
     def test_buffer_across_two_regions(self):
         low, high = self.make_two()
         self.add(low), self.add(high)
