@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A device served over a vhost-user socket: how a front-end comes and goes, one at a time. While one is
- * there the next waits in the backlog of the listening socket. Everything runs in the thread-default main
- * context of listen(), open() or open_fd(). (vhost-user, “Communication”, “Back-end communication”) */
+/* A device served over a vhost-user socket: how a front-end comes and goes, one at a time. While
+ * one is there the next waits in the backlog of the listening socket. Everything runs in the
+ * thread-default main context of listen(), open() or open_fd(). (vhost-user, “Communication”,
+ * “Back-end communication”) */
 
 #include <errno.h>
 #include <sys/socket.h>
@@ -203,8 +204,8 @@ vhost_user_backend_new (VhostDeviceId device_id, guint n_queues)
  * @path: (type filename): where the Unix socket is made
  * @error: return location
  *
- * Waits for front-ends, one after the other, in the thread-default main context. A dead socket at @path is
- * replaced; a live one or any other file is left alone.
+ * Waits for front-ends, one after the other, in the thread-default main context. A dead socket at
+ * @path is replaced; a live one or any other file is left alone.
  *
  * Returns: %TRUE, or %FALSE with %VHOST_ERROR_BAD_STATE when the back-end is open already, or a
  *   #GIOErrorEnum when the socket cannot be made
@@ -270,7 +271,8 @@ vhost_user_backend_open (VhostUserBackend *backend, const char *path, GCancellab
  *
  * Serves on a socket that somebody else made; which kind it is is found out.
  *
- * Returns: %TRUE, or %FALSE with %VHOST_ERROR_BAD_STATE when the back-end is open already, or an error when
+ * Returns: %TRUE, or %FALSE with %VHOST_ERROR_BAD_STATE when the back-end is open already, or an
+ * error when
  *   @fd is no such socket
  *
  * Since: 1.0
@@ -298,8 +300,8 @@ vhost_user_backend_open_fd (VhostUserBackend *backend, int fd, GError **error)
  * vhost_user_backend_close:
  * @backend: a back-end
  *
- * Ends the session with the front-end, if there is one, stops listening and removes the socket it made. The
- * back-end can be opened again.
+ * Ends the session with the front-end, if there is one, stops listening and removes the socket it
+ * made. The back-end can be opened again.
  *
  * Since: 1.0
  */
@@ -324,6 +326,8 @@ vhost_user_backend_close (VhostUserBackend *backend)
 /**
  * vhost_user_backend_is_connected:
  * @backend: a back-end
+ *
+ * Tells whether a front-end is connected.
  *
  * Returns: whether a front-end is there
  *
@@ -378,7 +382,7 @@ static void
 vhost_user_backend_config_changed (VhostBackend *base)
 {
   VhostUserBackend *backend = VHOST_USER_BACKEND (base);
-  g_auto (VhostUserFrame) frame = {0};
+  g_auto (VhostUserFrame) frame = { 0 };
 
   if (backend->channel == NULL ||
       !vhost_word_has (backend->acked_protocol, VHOST_USER_PROTOCOL_FEATURE_CONFIG))
@@ -455,8 +459,8 @@ install_properties (GObjectClass *object_class)
   /**
    * VhostUserBackend:protocol-features:
    *
-   * Bits of [enum@Vhost.UserProtocolFeature] that may be offered. Those that need something the device does
-   * not have, as CONFIG without a configuration space, are left out.
+   * Bits of [enum@Vhost.UserProtocolFeature] that may be offered. Those that need something the
+   * device does not have, as CONFIG without a configuration space, are left out.
    *
    * Since: 1.0
    */
@@ -476,8 +480,8 @@ install_properties (GObjectClass *object_class)
   /**
    * VhostUserBackend:timeout:
    *
-   * How long a front-end may take to finish a message it began, or to read an answer, in milliseconds. In
-   * force from the next connection on.
+   * How long a front-end may take to finish a message it began, or to read an answer, in
+   * milliseconds. In force from the next connection on.
    *
    * Since: 1.0
    */
@@ -486,8 +490,8 @@ install_properties (GObjectClass *object_class)
   /**
    * VhostUserBackend:drain-timeout:
    *
-   * How long a queue that is being stopped waits for buffers in flight, in milliseconds. What was fetched
-   * last and not pushed by then goes back to the ring; anything else is given up.
+   * How long a queue that is being stopped waits for buffers in flight, in milliseconds. What was
+   * fetched last and not pushed by then goes back to the ring; anything else is given up.
    *
    * Since: 1.0
    */
@@ -515,8 +519,8 @@ vhost_user_backend_class_init (VhostUserBackendClass *klass)
    * @request: number of the request
    * @error: names the request and says why
    *
-   * A request of the front-end was refused, and changed nothing. The session goes on when the front-end
-   * asked for an answer; else it ends.
+   * A request of the front-end was refused, and changed nothing. The session goes on when the
+   * front-end asked for an answer; else it ends.
    *
    * Since: 1.0
    */

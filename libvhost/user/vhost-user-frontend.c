@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Drives a device that is served at the other end of a vhost-user socket: opening, requests and their
- * answers, the back-end channel. One thread: calls block on the socket, with a deadline, and serve the channel
- * while they wait; between calls the thread-default main context of open() watches for the back-end to
- * leave. (vhost-user, “Communication”, REPLY_ACK, “Back-end communication”) */
+/* Drives a device that is served at the other end of a vhost-user socket: opening, requests and
+ * their answers, the back-end channel. One thread: calls block on the socket, with a deadline, and
+ * serve the channel while they wait; between calls the thread-default main context of open()
+ * watches for the back-end to leave. (vhost-user, “Communication”, REPLY_ACK, “Back-end
+ * communication”) */
 
 #include <errno.h>
 #include <sys/socket.h>
@@ -82,8 +83,8 @@ check_gate (VhostUserFrontend *frontend, const VhostUserRule *rule, GError **err
   return TRUE;
 }
 
-/* A back-end answers GET_VRING_BASE when nothing is in flight any more; how long it waits for that itself is
- * often as long as we wait for an answer. */
+/* A back-end answers GET_VRING_BASE when nothing is in flight any more; how long it waits for that
+ * itself is often as long as we wait for an answer. */
 static gint64
 get_deadline (VhostUserFrontend *frontend, guint32 request)
 {
@@ -130,7 +131,7 @@ vhost_user_frontend_call (VhostUserFrontend *frontend, VhostUserFrame *frame, Vh
                           GCancellable *cancellable, GError **error)
 {
   const VhostUserRule *rule = vhost_user_rule_find (VHOST_USER_ROLE_FRONTEND, frame->request);
-  g_auto (VhostUserFrame) ack = {0};
+  g_auto (VhostUserFrame) ack = { 0 };
   g_autoptr (GError) reason = NULL;
   gboolean wants_ack =
       reply == NULL && (rule->reply == VHOST_USER_REPLY_ACK_ALWAYS ||
@@ -153,7 +154,8 @@ vhost_user_frontend_call (VhostUserFrontend *frontend, VhostUserFrame *frame, Vh
   return TRUE;
 }
 
-/* Between two requests a back-end has nothing to say on this socket: it left, or it broke the protocol. */
+/* Between two requests a back-end has nothing to say on this socket: it left, or it broke the
+ * protocol. */
 static void
 on_idle_event (guint32 events, gpointer data)
 {
@@ -193,7 +195,7 @@ static void
 on_channel_request (VhostUserConnection *channel, VhostUserFrame *frame, gpointer data)
 {
   VhostUserFrontend *frontend = data;
-  g_auto (VhostUserFrame) ack = {0};
+  g_auto (VhostUserFrame) ack = { 0 };
   g_autoptr (GError) error = NULL;
   gboolean done = serve_channel_request (frontend, frame, &error);
 
@@ -222,7 +224,7 @@ on_channel_closed (VhostUserConnection *channel, const GError *error, gpointer d
 static gboolean
 open_channel (VhostUserFrontend *frontend, GCancellable *cancellable, GError **error)
 {
-  g_auto (VhostUserFrame) frame = {0};
+  g_auto (VhostUserFrame) frame = { 0 };
   int pair[2];
 
   /* The end that is handed over blocks: some back-ends count on it. */
@@ -231,7 +233,7 @@ open_channel (VhostUserFrontend *frontend, GCancellable *cancellable, GError **e
   frontend->channel = vhost_user_connection_new_take_fd (pair[0], VHOST_USER_ROLE_BACKEND, FALSE);
   vhost_user_connection_set_protocol_features (frontend->channel, frontend->acked_protocol);
   vhost_user_frontend_init_request (&frame, VHOST_USER_FRONTEND_CODE_SET_BACKEND_REQ_FD, 0);
-  frame.fds = (VhostFdSet){.n = 1, .fd = {pair[1]}};
+  frame.fds = (VhostFdSet){ .n = 1, .fd = { pair[1] } };
   return vhost_user_connection_start (frontend->channel, frontend->reactor, on_channel_request,
                                       on_channel_closed, frontend, error) &&
          vhost_user_frontend_call (frontend, &frame, NULL, cancellable, error);
@@ -241,8 +243,8 @@ static gboolean
 ask_number (VhostUserFrontend *frontend, VhostUserFrontendCode code, guint64 *number,
             GCancellable *cancellable, GError **error)
 {
-  VhostUserFrame frame = {0};
-  g_auto (VhostUserFrame) reply = {0};
+  VhostUserFrame frame = { 0 };
+  g_auto (VhostUserFrame) reply = { 0 };
 
   vhost_user_frontend_init_request (&frame, code, 0);
   if (!vhost_user_frontend_call (frontend, &frame, &reply, cancellable, error))
@@ -254,7 +256,7 @@ ask_number (VhostUserFrontend *frontend, VhostUserFrontendCode code, guint64 *nu
 static gboolean
 negotiate_protocol (VhostUserFrontend *frontend, GCancellable *cancellable, GError **error)
 {
-  VhostUserFrame frame = {0};
+  VhostUserFrame frame = { 0 };
 
   if (!vhost_word_has (frontend->offered, VHOST_FEATURE_PROTOCOL_FEATURES))
     return TRUE;
@@ -354,11 +356,11 @@ vhost_user_frontend_new (void)
  * @cancellable: (nullable): to give up early
  * @error: return location
  *
- * Connects to a back-end and begins a session: protocol features, limits, back-end channel, owner. Blocks,
- * each step for [property@Vhost.UserFrontend:timeout] at most.
+ * Connects to a back-end and begins a session: protocol features, limits, back-end channel, owner.
+ * Blocks, each step for [property@Vhost.UserFrontend:timeout] at most.
  *
- * Returns: %TRUE, or %FALSE with %VHOST_ERROR_BAD_STATE when it is open already, a #GIOErrorEnum when
- *   nobody listens, or another #VhostError when the back-end does not keep to the protocol
+ * Returns: %TRUE, or %FALSE with %VHOST_ERROR_BAD_STATE when it is open already, a #GIOErrorEnum
+ * when nobody listens, or another #VhostError when the back-end does not keep to the protocol
  *
  * Since: 1.0
  */
@@ -429,6 +431,8 @@ vhost_user_frontend_close (VhostUserFrontend *frontend)
  * vhost_user_frontend_is_open:
  * @frontend: a front-end
  *
+ * Tells whether there is a connection.
+ *
  * Returns: whether there is a back-end
  *
  * Since: 1.0
@@ -445,6 +449,8 @@ vhost_user_frontend_is_open (VhostUserFrontend *frontend)
  * vhost_user_frontend_has_protocol_feature:
  * @frontend: a front-end
  * @bit: a #VhostUserProtocolFeature
+ *
+ * Tells whether a protocol feature is in use.
  *
  * Returns: whether the protocol feature is in use
  *
@@ -535,8 +541,8 @@ vhost_user_frontend_class_init (VhostUserFrontendClass *klass)
   /**
    * VhostUserFrontend:timeout:
    *
-   * How long to wait for an answer, in milliseconds; twice as long when a queue is stopped, because buffers
-   * in flight are waited for. A back-end that does not answer in time is left.
+   * How long to wait for an answer, in milliseconds; twice as long when a queue is stopped, because
+   * buffers in flight are waited for. A back-end that does not answer in time is left.
    *
    * Since: 1.0
    */

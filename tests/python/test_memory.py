@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Guest memory from a script: huge pages whose regions begin inside one, tables that never change."""
+"""Guest memory from a script: regions inside a huge page, tables that never change."""
 
 import mmap
 import os
