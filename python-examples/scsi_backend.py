@@ -9,11 +9,12 @@ import serve
 from gi.repository import GLib, Vhost
 
 BLOCK = 512
-COMMAND = struct.Struct("<BBHQBBB32s")  # lun: 1, target, lun; tag; attribute, priority, crn; cdb
+COMMAND = struct.Struct("<BBH4xQBBB32s")  # 1, target, lun; tag; attribute, priority, crn; CDB
 RESPONSE = struct.Struct("<IIHBB96s")  # sizes of sense and residue, qualifier, status, response
 TMF = struct.Struct("<II8sQ")
 S_OK, S_OVERRUN, S_BAD_TARGET, S_REJECTED, S_INCORRECT_LUN = 0, 1, 3, 11, 12
 T_TMF, T_AN_QUERY, T_AN_SUBSCRIBE = range(3)
+CHANGE = 2  # feature
 CONTROL, EVENTS = 0, 1  # queues; the others carry commands
 GOOD, CHECK_CONDITION = 0, 2
 TEST_UNIT_READY, REQUEST_SENSE, INQUIRY, MODE_SENSE, START_STOP = 0x00, 0x03, 0x12, 0x1A, 0x1B
@@ -174,6 +175,7 @@ def main():
         serve.fail(f"{options.image}: {error.strerror}")
     scsi = Vhost.UserBackend(device_id=Vhost.DeviceId.SCSI, n_queues=2 + options.num_queues)
     scsi.set_config(struct.pack("<7IHHI", options.num_queues, 126, 65535, 128, 16, 96, 32, 0, 0, 0))
+    scsi.add_feature(CHANGE)  # QEMU 7.2 takes it to be there
     scsi.connect("kick", Adapter(disk).on_kick)
     serve.run(scsi, options)
 
