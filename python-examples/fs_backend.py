@@ -4,6 +4,7 @@
 
 import errno
 import os
+import resource
 import stat
 import struct
 
@@ -257,6 +258,8 @@ def main():
     parser.add_argument("--tag", default="libvhost", help="name to mount it by (%(default)s)")
     parser.add_argument("directory", help="what to show")
     options = parser.parse_args()
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))  # each node has a descriptor
     try:
         tree = Tree(options.directory)
     except OSError as error:

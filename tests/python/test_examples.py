@@ -36,7 +36,9 @@ class Example(TempDir):
 
     def list_arguments(self, name):
         """What each needs beside its socket."""
-        return {"blk_backend.py": [self.image], "console_frontend.py": ["hello"]}.get(name, [])
+        return {"blk_backend.py": [self.image], "scsi_backend.py": [self.image],
+                "fs_backend.py": [self.directory], "gpu_backend.py": [self.path("out.png")],
+                "console_frontend.py": ["hello"]}.get(name, [])
 
     def run_example(self, name, *arguments, **options):
         return subprocess.run([sys.executable, FOLDER / name, *map(str, arguments)], timeout=20,
@@ -72,7 +74,8 @@ class Example(TempDir):
 
 class CommandLine(Example):
     def test_there_are_examples(self):
-        self.assertEqual(BACKENDS, ["blk_backend.py", "console_backend.py", "rng_backend.py"])
+        self.assertEqual(BACKENDS, [f"{name}_backend.py" for name in (
+            "blk", "console", "fs", "gpio", "gpu", "i2c", "input", "rng", "scsi", "vsock")])
         self.assertEqual(FRONTENDS, ["blk_frontend.py", "console_frontend.py", "rng_frontend.py"])
 
     def test_help(self):
