@@ -148,7 +148,7 @@ class Tree:
         fd = self.find(number).open(os.O_DIRECTORY)
         try:
             with os.scandir(fd) as entries:
-                return self.hand_out([(os.fsencode(entry.name), entry.inode()) for entry in entries])
+                return self.hand_out([(os.fsencode(each.name), each.inode()) for each in entries])
         finally:
             os.close(fd)
 

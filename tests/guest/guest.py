@@ -11,8 +11,7 @@ The body runs under `sh -e`. `report NAME VALUE…` prints a marker line, `@@ NA
 arrives in `values`; the harness itself reports `exit STATUS`. A body that fails, a panic and a
 guest that never powers off raise GuestError with the end of the console.
 
-The kernel is kept in .cache/guest: fetched once, then no network is needed. The cloud kernel boots
-fastest; a driver that it lacks may be in the other, `flavour="amd64"`. Needs the packages
+The kernel is kept in .cache/guest: fetched once, then no network is needed. Needs the packages
 qemu-system-x86, busybox-static and kmod.
 """
 
@@ -33,7 +32,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 CACHE = ROOT / ".cache" / "guest"
-CLOUD = "cloud-amd64"
+PACKAGE = re.compile(r"linux-image-(6\.12\.\d+\+deb12-cloud-amd64)-unsigned")
 LIBRARIES = "/lib/x86_64-linux-gnu"
 MARKER = re.compile(r"@@ (\S+) ?(.*)")
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
@@ -97,8 +96,8 @@ class Kernel:
         return list(files)
 
 
-def find_cached_kernel(flavour):
-    versions = [path for path in CACHE.glob(f"6.*+deb12-{flavour}") if (path / "vmlinuz").exists()]
+def find_cached_kernel():
+    versions = [path for path in CACHE.glob("6.*") if (path / "vmlinuz").exists()]
     return Kernel(max(versions, key=sort_version)) if versions else None
 
 
@@ -106,22 +105,22 @@ def sort_version(path):
     return [int(number) for number in re.findall(r"\d+", str(path.name))]
 
 
-def get_kernel(flavour=CLOUD):
+def get_kernel():
     """The newest cached kernel; fetches one when there is none. Two tests may ask at once."""
-    cached = find_cached_kernel(flavour)
+    cached = find_cached_kernel()
     if cached:
         return cached
     CACHE.mkdir(parents=True, exist_ok=True)
     with open(CACHE / "lock", "w", encoding="ascii") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        return find_cached_kernel(flavour) or fetch_kernel(flavour)
+        return find_cached_kernel() or fetch_kernel()
 
 
-def fetch_kernel(flavour):
+def fetch_kernel():
     for stale in CACHE.glob("fetch-*"):
         shutil.rmtree(stale)
     with tempfile.TemporaryDirectory(prefix="fetch-", dir=CACHE) as temp:
-        version, deb = download_package(temp, flavour)
+        version, deb = download_package(temp)
         tree, made = Path(temp, "tree"), Path(temp, version)
         run_tool("dpkg", "dpkg", "-x", deb, tree)
         made.mkdir()
@@ -132,25 +131,24 @@ def fetch_kernel(flavour):
     return Kernel(CACHE / version)
 
 
-def download_package(directory, flavour):
+def download_package(directory):
     """Downloads the newest kernel package; refreshes apt's lists once if they are empty or old."""
     try:
-        return try_download(directory, flavour)
+        return try_download(directory)
     except GuestError:
         sudo = [] if os.geteuid() == 0 else ["sudo", "-n"]
         with contextlib.suppress(OSError):
             subprocess.run([*sudo, "apt-get", "-qq", "update"], stdin=subprocess.DEVNULL,
                            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
-        return try_download(directory, flavour)
+        return try_download(directory)
 
 
-def try_download(directory, flavour):
+def try_download(directory):
     names = run_tool("apt", "apt-cache", "search", "--names-only", "^linux-image-6.12.*-unsigned$")
-    package = re.compile(rf"linux-image-(6\.12\.\d+\+deb12-{flavour})-unsigned")
-    found = sorted({match.group(1) for match in map(package.match, names.splitlines()) if match},
+    found = sorted({match.group(1) for match in map(PACKAGE.match, names.splitlines()) if match},
                    key=lambda version: sort_version(Path(version)))
     if not found:
-        raise GuestError(f"no guest kernel: apt knows no linux-image-6.12.*+deb12-{flavour}")
+        raise GuestError("no guest kernel: apt knows no linux-image-6.12.*+deb12-cloud-amd64")
     run_tool("apt", "apt-get", "-q", "download", f"linux-image-{found[-1]}-unsigned", cwd=directory)
     return found[-1], glob.glob(f"{directory}/*.deb")[0]
 
@@ -293,11 +291,10 @@ class Guest:
     arguments  further arguments of QEMU
     reboots    a guest that reboots goes on, in the same QEMU; else QEMU ends
     deadline   seconds from start to power-off
-    flavour    which of Debian's kernels
     """
 
     def __init__(self, body, modules=(), programs=(), files=None, arguments=(), memory=512, cpus=1,
-                 append="", reboots=False, deadline=60.0, flavour=CLOUD):
+                 append="", reboots=False, deadline=60.0):
         self.lines = []
         self.values = {}
         self.seconds = 0.0
@@ -305,7 +302,6 @@ class Guest:
         reset = [] if reboots else ["-no-reboot"]
         self._machine = (memory, cpus, append, reset + list(map(str, arguments)))
         self._deadline = deadline
-        self._flavour = flavour
         self._changed = threading.Condition()
         self._process = self._reader = self._directory = None
         self._started = 0.0
@@ -318,7 +314,7 @@ class Guest:
 
     def start(self):
         qemu = find_tool("qemu-system-x86", "qemu-system-x86_64")
-        kernel = get_kernel(self._flavour)
+        kernel = get_kernel()
         initramfs = make_initramfs(kernel, *self._what)
         self._directory = tempfile.TemporaryDirectory(prefix="vhost-guest-")
         initrd = Path(self._directory.name, "initrd")

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Debian's kernel uses three of the examples at once: a SCSI disk, a file system and virtio sockets.
-One guest for all; each test looks at what it said of its device.
+"""Debian's kernel uses three of the examples at once: a SCSI disk, a file system and sockets. For
+I2C and GPIO it has no driver, but it finds the devices. One guest for all; each test looks at what
+it said of its device.
 """
 
 import hashlib
@@ -17,6 +18,7 @@ MIB = 1 << 20
 ECHO_SIZE = 3 * MIB
 
 BODY = f"""
+    report devices $(cat /sys/bus/virtio/devices/*/device)
     while ! [ -b /dev/sda ]; do sleep 0.1; done
     report vendor $(cat /sys/block/sda/device/vendor)
     report model $(cat /sys/block/sda/device/model)
@@ -85,7 +87,9 @@ class Devices(unittest.TestCase):
         image.write_bytes(cls.disk)
         arguments = (cls.serve("scsi", "vhost-user-scsi-pci", image)
                      + cls.serve("fs", "vhost-user-fs-pci,tag=tree", tree)
-                     + cls.serve("vsock", "vhost-user-vsock-pci"))
+                     + cls.serve("vsock", "vhost-user-vsock-pci")
+                     + cls.serve("i2c", "vhost-user-i2c-pci")
+                     + cls.serve("gpio", "vhost-user-gpio-pci"))
         files = {"/pattern": cls.pattern, "/bin/vsock": compile_program("vsock", temp.name)}
         cls.guest = Guest(BODY, modules=["virtio_scsi", "sd_mod", "virtiofs",
                                          "vmw_vsock_virtio_transport"],
@@ -139,6 +143,12 @@ class Devices(unittest.TestCase):
         self.expect(echoed=str(ECHO_SIZE), echoed_at_once=" ".join(["100000"] * 4),
                     refused="Connection reset by peer")
         self.end("vsock")
+
+    def test_without_a_driver(self):
+        """QEMU takes the back-end, and the guest sees the device."""
+        for name, number in (("i2c", 34), ("gpio", 41)):
+            self.assertIn(f"0x{number:04x}", self.guest.values["devices"].split(), name)
+            self.end(name)
 
 
 if __name__ == "__main__":
