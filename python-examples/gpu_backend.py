@@ -5,6 +5,7 @@
 import bisect
 import os
 import struct
+import sys
 import zlib
 
 import serve
@@ -177,7 +178,10 @@ class Gpu:
         self.timer = 0
         if self.screen:
             resource, rect = self.screen
-            write_png(self.path, *rect[2:], resource.list_rows(*rect))
+            try:
+                write_png(self.path, *rect[2:], resource.list_rows(*rect))
+            except OSError as error:
+                print(f"{self.path}: {error.strerror}", file=sys.stderr)
         return GLib.SOURCE_REMOVE
 
     # --- the queues

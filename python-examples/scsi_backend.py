@@ -173,6 +173,8 @@ def main():
         disk = Disk(options.image)
     except OSError as error:
         serve.fail(f"{options.image}: {error.strerror}")
+    if disk.blocks == 0:
+        serve.fail(f"{options.image}: less than one block")
     scsi = Vhost.UserBackend(device_id=Vhost.DeviceId.SCSI, n_queues=2 + options.num_queues)
     scsi.set_config(struct.pack("<7IHHI", options.num_queues, 126, 65535, 128, 16, 96, 32, 0, 0, 0))
     scsi.add_feature(CHANGE)  # QEMU 7.2 takes it to be there

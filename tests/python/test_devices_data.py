@@ -212,6 +212,10 @@ class Gpu(Device):
     OK, OK_INFO, UNSPEC, NO_MEMORY, NO_SCANOUT, NO_RESOURCE, BAD = (
         0x1100, 0x1101, 0x1200, 0x1201, 0x1202, 0x1203, 0x1205)
     WIDTH, HEIGHT = 40, 30
+    complaint = ""
+
+    def said(self):
+        return self.complaint
 
     def setUp(self):
         super().setUp()
@@ -322,6 +326,15 @@ class Gpu(Device):
         self.expect(self.CREATE, "4I", 0, 2, 1, 1, answer=self.NO_RESOURCE)
         self.expect(self.UNREF, "II", 1, 0)
         self.expect(self.CREATE, "4I", 2, 2, 1, 1)
+
+    def test_survives_a_picture_that_cannot_be_written(self):
+        os.mkdir(self.path("out.png.new"))
+        self.make()
+        self.expect(self.SCANOUT, "6I", 0, 0, self.WIDTH, self.HEIGHT, 0, 1)
+        self.expect(self.FLUSH, "6I", 0, 0, self.WIDTH, self.HEIGHT, 1, 0)
+        wait_until(self.backend.read_output, "word of the failure")
+        self.complaint = f"{self.path('out.png')}: Is a directory\n"
+        self.do(self.INFO)
 
     def test_nonsense(self):
         for kind in (0, 0x10A, 0x200, 0xFFFFFFFF):

@@ -163,6 +163,10 @@ class WrongPlace(Example):
         self.assert_fails("blk_backend.py", "--socket-path", self.socket, self.directory,
                           says=str(self.directory))
 
+    def test_empty_image(self):
+        self.assert_fails("scsi_backend.py", "--socket-path", self.socket,
+                          self.make_image(0, "empty.img"), says="less than one block")
+
     def test_front_end_and_nobody_there(self):
         for name in FRONTENDS:
             self.assert_fails(name, "--socket-path", self.socket, *self.list_arguments(name),
