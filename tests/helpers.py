@@ -23,9 +23,10 @@ class Child:
     def __init__(self, arguments, output, **options):
         self.name = Path(str(arguments[arguments[0] == sys.executable])).name
         self._path = Path(output)
+        options.setdefault("stdin", subprocess.DEVNULL)
         with open(output, "wb") as file:
-            self._process = subprocess.Popen(list(map(str, arguments)), stdin=subprocess.DEVNULL,
-                                             stdout=file, stderr=subprocess.STDOUT, **options)
+            self._process = subprocess.Popen(list(map(str, arguments)), stdout=file,
+                                             stderr=subprocess.STDOUT, **options)
 
     @property
     def pid(self):

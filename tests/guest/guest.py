@@ -264,6 +264,14 @@ def make_initramfs(kernel, body, modules, programs, files):
             + own.pack())
 
 
+def compile_program(name, directory):
+    """Compiles tests/guest/NAME.c for the guest, and returns the program's path."""
+    program = Path(directory, name)
+    source = Path(__file__).with_name(f"{name}.c")
+    run_tool("gcc", "gcc", "-static", "-Os", "-Wall", "-Wextra", "-Werror", "-o", program, source)
+    return program
+
+
 # --- the machine --------------------------------------------------------------------------------
 
 def get_qemu_version():

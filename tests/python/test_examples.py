@@ -37,8 +37,9 @@ class Example(TempDir):
 
     def list_arguments(self, name):
         """What each needs beside its socket."""
-        return {"blk_backend.py": [self.image], "console_frontend.py": ["hello"],
-                "net_frontend.py": ["10.0.0.1"]}.get(name, [])
+        return {"blk_backend.py": [self.image], "scsi_backend.py": [self.image],
+                "fs_backend.py": [self.directory], "gpu_backend.py": [self.path("out.png")],
+                "console_frontend.py": ["hello"], "net_frontend.py": ["10.0.0.1"]}.get(name, [])
 
     def run_example(self, name, *arguments, **options):
         return subprocess.run([sys.executable, FOLDER / name, *map(str, arguments)], timeout=20,
@@ -74,7 +75,8 @@ class Example(TempDir):
 
 class CommandLine(Example):
     def test_there_are_examples(self):
-        self.assertEqual(BACKENDS, ["blk_backend.py", "console_backend.py", "rng_backend.py"])
+        self.assertEqual(BACKENDS, [f"{name}_backend.py" for name in (
+            "blk", "console", "fs", "gpio", "gpu", "i2c", "input", "rng", "scsi", "vsock")])
         self.assertEqual(FRONTENDS, ["blk_frontend.py", "console_frontend.py", "net_frontend.py",
                                      "rng_frontend.py"])
 
@@ -162,6 +164,10 @@ class WrongPlace(Example):
     def test_directory_as_an_image(self):
         self.assert_fails("blk_backend.py", "--socket-path", self.socket, self.directory,
                           says=str(self.directory))
+
+    def test_empty_image(self):
+        self.assert_fails("scsi_backend.py", "--socket-path", self.socket,
+                          self.make_image(0, "empty.img"), says="less than one block")
 
     def test_front_end_and_nobody_there(self):
         for name in FRONTENDS:
