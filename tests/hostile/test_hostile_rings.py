@@ -368,11 +368,20 @@ class Index(Rings):
         self.assertEqual(self.peer.ask_base(0), 4)
 
     def test_base_that_is_not_the_rings(self):
-        """A front-end that lies about where the queue stood breaks that queue."""
+        """A front-end that lost count: the queue goes on where the ring says that it stood."""
         self.peer.ask_base(0)
         self.ring.begin_at(0)
         self.ring.attach(self.peer, 0, base=100)
+        self.assert_echo(self.ring)
+
+    def test_neither_base_nor_used_index_is_the_rings(self):
+        """A front-end and a guest that both lie about where the queue stood break that queue."""
+        self.peer.ask_base(0)
+        self.ring.begin_at(0)
+        self.ring.used_idx = 200
+        self.ring.attach(self.peer, 0, base=100)
         self.attack()
+        self.ring.used_idx = 0
         self.assert_broken("index")
 
 
