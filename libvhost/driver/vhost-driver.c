@@ -31,6 +31,7 @@ struct _VhostDriver {
 
   VhostDevice *device;
   gulong disconnected_id;
+  gulong resuming_id;
   guint64 wanted; /* property */
   guint64 memory_size;
   guint64 features; /* in use */
@@ -109,6 +110,22 @@ tell_status (VhostDriver *driver, guint status, GCancellable *cancellable, GErro
   return FALSE;
 }
 
+/* A wait for a queue is a wait for its device, which may have something to say first. */
+static int
+wait_for_device (int fd, gint64 deadline, gpointer data, GCancellable *cancellable, GError **error)
+{
+  g_autoptr (VhostDevice) device = g_object_ref (data);
+  gint64 left = MAX (0, deadline - g_get_monotonic_time ());
+  g_autoptr (GError) reason = NULL;
+
+  if (vhost_device_wait_readable (device, fd, (guint) ((left + 999) / 1000), cancellable, &reason))
+    return 1;
+  if (g_error_matches (reason, VHOST_ERROR, VHOST_ERROR_TIMED_OUT))
+    return 0;
+  g_propagate_error (error, g_steal_pointer (&reason));
+  return -1;
+}
+
 static gboolean
 lay_out_queues (VhostDriver *driver, guint queue_size, GError **error)
 {
@@ -133,6 +150,7 @@ lay_out_queues (VhostDriver *driver, guint queue_size, GError **error)
         address, error);
     if (driver->queues[i] == NULL)
       return FALSE;
+    vhost_driver_queue_set_wait_func (driver->queues[i], wait_for_device, driver->device);
   }
   return TRUE;
 }
@@ -196,6 +214,17 @@ on_disconnected (VhostDevice *device, const GError *error, gpointer data)
                     : g_error_new (VHOST_ERROR, VHOST_ERROR_DISCONNECTED, "the device has left");
 
   forget_queues (data, reason);
+}
+
+static void
+on_resuming (VhostDevice *device, gpointer data)
+{
+  VhostDriver *driver = data;
+
+  for (guint i = 0; driver->queues != NULL && i < driver->n_queues; i++) {
+    if (driver->queues[i] != NULL)
+      vhost_driver_queue_offer_again (driver->queues[i]);
+  }
 }
 
 static gboolean
@@ -417,6 +446,7 @@ set_device (VhostDriver *driver, VhostDevice *device)
   driver->device = g_object_ref (device);
   driver->disconnected_id =
       g_signal_connect (device, "disconnected", G_CALLBACK (on_disconnected), driver);
+  driver->resuming_id = g_signal_connect (device, "resuming", G_CALLBACK (on_resuming), driver);
 }
 
 static void
@@ -427,6 +457,7 @@ vhost_driver_dispose (GObject *object)
 
   forget_queues (driver, gone);
   g_clear_signal_handler (&driver->disconnected_id, driver->device);
+  g_clear_signal_handler (&driver->resuming_id, driver->device);
   g_clear_object (&driver->device);
   G_OBJECT_CLASS (vhost_driver_parent_class)->dispose (object);
 }

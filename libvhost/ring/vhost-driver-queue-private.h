@@ -43,3 +43,14 @@ int vhost_driver_queue_peek_kick_fd (VhostDriverQueue *queue);
 
 /* The device is gone: waiting and adding fail from now on. */
 void vhost_driver_queue_shut_down (VhostDriverQueue *queue, const GError *reason);
+
+/* Waits until @fd is readable: 1, 0 at the deadline, or -1 with an error. */
+typedef int (*VhostDriverWaitFunc) (int fd, gint64 deadline, gpointer data,
+                                    GCancellable *cancellable, GError **error);
+
+/* How the queue waits for a call, until it is shut down; as long as there is none, with poll(). */
+void vhost_driver_queue_set_wait_func (VhostDriverQueue *queue, VhostDriverWaitFunc func,
+                                       gpointer data);
+
+/* The device that left is about to be followed by another one. */
+void vhost_driver_queue_offer_again (VhostDriverQueue *queue);

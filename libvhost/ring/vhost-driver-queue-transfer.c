@@ -230,7 +230,10 @@ get_deadline (const VhostDriverQueue *self)
 static gboolean
 wait_for_call (VhostDriverQueue *self, gint64 deadline, GCancellable *cancellable, GError **error)
 {
-  int result = vhost_fd_wait_readable (self->call_fd, deadline, cancellable, error);
+  int result =
+      self->wait_func != NULL
+          ? self->wait_func (self->call_fd, deadline, self->wait_data, cancellable, error)
+          : vhost_fd_wait_readable (self->call_fd, deadline, cancellable, error);
 
   if (result == 0)
     return vhost_set_error (error, VHOST_ERROR_TIMED_OUT, "queue %u: no answer within %u ms",
@@ -244,6 +247,7 @@ wait_for_call (VhostDriverQueue *self, gint64 deadline, GCancellable *cancellabl
 static VhostDriverBuffer *
 wait_for_used (VhostDriverQueue *self, gint64 deadline, GCancellable *cancellable, GError **error)
 {
+  g_autoptr (VhostDriverQueue) held = g_object_ref (self); /* the device may leave meanwhile */
   gboolean last = FALSE; /* a device that only ever notifies must not hold us */
 
   for (;;) {

@@ -16,6 +16,7 @@ typedef struct {
   guint16 n_descs;       /* of the chain that begins here; 0: none is outstanding */
   guint32 writable_size; /* what used.len is clamped to */
   gpointer cookie;
+  guint64 sequence; /* how many chains were added before it */
 } VhostDriverShadow;
 
 typedef struct {
@@ -36,6 +37,8 @@ typedef struct {
   gboolean kicked_valid;
   guint16 last_used;
   guint n_outstanding;
+  guint64 n_added;
+  guint64 n_published;
   VhostDriverShadow *shadow;
   VhostRingError error;
 } VhostSplitDriver;
@@ -63,3 +66,8 @@ void vhost_split_driver_disable_notifications (VhostSplitDriver *ring);
 
 /* Asks for a call at the next used chain; TRUE when one is there already. */
 gboolean vhost_split_driver_enable_notifications (VhostSplitDriver *ring);
+
+/* The device has left; another one goes on at used->idx, and will fetch from there what is available.
+ * Puts what was published and not used there, oldest first. FALSE: the used ring does not fit what
+ * is outstanding, and the ring is broken. */
+gboolean vhost_split_driver_offer_again (VhostSplitDriver *ring);

@@ -113,6 +113,7 @@ vhost_split_driver_add (VhostSplitDriver *ring, const VhostDriverPiece *pieces, 
                   : add_direct (ring, pieces, n_readable, n);
   ring->shadow[head].writable_size = (guint32) MIN (writable_size, G_MAXUINT32);
   ring->shadow[head].cookie = cookie;
+  ring->shadow[head].sequence = ring->n_added++;
   vhost_ring_store16 (&ring->avail->ring[ring->avail_idx & (ring->size - 1)], head);
   ring->avail_idx++;
   ring->n_outstanding++;
@@ -131,6 +132,7 @@ vhost_split_driver_publish (VhostSplitDriver *ring)
   vhost_ring_store16_release (&ring->avail->idx, now);
   ring->kicked_idx = now;
   ring->kicked_valid = TRUE;
+  ring->n_published = ring->n_added;
   vhost_ring_full_barrier ();
 
   if (!ring->event_idx)
@@ -204,4 +206,59 @@ vhost_split_driver_enable_notifications (VhostSplitDriver *ring)
     vhost_ring_store16 (&ring->avail->flags, 0);
   vhost_ring_full_barrier ();
   return vhost_ring_load16 (&ring->used->idx) != ring->last_used;
+}
+
+/* --- Another device ------------------------------------------------------------------------ */
+
+/* Marks the heads that are in the used ring and were not collected. */
+static gboolean
+mark_used (VhostSplitDriver *ring, guint16 idx, gboolean *used)
+{
+  if ((guint16) (idx - ring->last_used) > ring->n_outstanding)
+    return set_fault (ring, VHOST_RING_FAULT_INDEX_JUMP, idx);
+  for (guint16 i = ring->last_used; i != idx; i++) {
+    guint32 id = vhost_ring_load32 (&ring->used->ring[i & (ring->size - 1)].id);
+
+    if (id >= ring->size)
+      return set_fault (ring, VHOST_RING_FAULT_HEAD_RANGE, id);
+    if (ring->shadow[id].n_descs == 0 || used[id])
+      return set_fault (ring, VHOST_RING_FAULT_NOT_OUTSTANDING, id);
+    used[id] = TRUE;
+  }
+  return TRUE;
+}
+
+static int
+compare_age (gconstpointer a, gconstpointer b, gpointer data)
+{
+  const VhostDriverShadow *shadow = data;
+  guint64 first = shadow[*(const guint16 *) a].sequence;
+  guint64 second = shadow[*(const guint16 *) b].sequence;
+
+  return first < second ? -1 : first > second;
+}
+
+gboolean
+vhost_split_driver_offer_again (VhostSplitDriver *ring)
+{
+  guint16 idx = vhost_ring_load16_acquire (&ring->used->idx);
+  g_autofree gboolean *used = g_new0 (gboolean, ring->size);
+  g_autofree guint16 *heads = g_new (guint16, ring->size);
+  guint n = 0;
+
+  if (ring->error.fault != VHOST_RING_FAULT_NONE || !mark_used (ring, idx, used))
+    return FALSE;
+  for (guint i = 0; i < ring->size; i++) {
+    const VhostDriverShadow *chain = &ring->shadow[i];
+
+    if (chain->n_descs > 0 && !used[i] && chain->sequence < ring->n_published)
+      heads[n++] = (guint16) i;
+  }
+  if (n != (guint16) (ring->kicked_idx - idx))
+    return set_fault (ring, VHOST_RING_FAULT_INDEX_JUMP, idx);
+  g_qsort_with_data (heads, (int) n, sizeof *heads, compare_age, ring->shadow);
+  for (guint i = 0; i < n; i++)
+    vhost_ring_store16 (&ring->avail->ring[(idx + i) & (ring->size - 1)], heads[i]);
+  vhost_ring_full_barrier ();
+  return TRUE;
 }

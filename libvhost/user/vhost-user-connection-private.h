@@ -35,8 +35,8 @@ gboolean vhost_user_connection_start (VhostUserConnection *connection, VhostReac
 void vhost_user_connection_set_bad_frame_func (VhostUserConnection *connection,
                                                VhostUserBadFrameFunc func);
 
-/* Stops and goes on reading (an answer is still owed). Meanwhile the end of the stream goes
- * unnoticed. */
+/* Stops and goes on reading (an answer is still owed). A peer that leaves meanwhile is noticed; what
+ * it sent before is dropped then. */
 void vhost_user_connection_set_paused (VhostUserConnection *connection, gboolean paused);
 
 /* Which layouts are in force. */
@@ -51,6 +51,13 @@ gboolean vhost_user_connection_send_frame (VhostUserConnection *connection,
                                            const VhostUserFrame *frame, GCancellable *cancellable,
                                            GError **error);
 
+/* The same; while it blocks, @other (or NULL), which is started, is served: a peer may wait for an
+ * answer there before it reads here. */
+gboolean vhost_user_connection_send_frame_serving (VhostUserConnection *connection,
+                                                   const VhostUserFrame *frame,
+                                                   VhostUserConnection *other,
+                                                   GCancellable *cancellable, GError **error);
+
 /* Blocks for one whole message; the connection must not be started. @deadline: monotonic µs, or -1.
  * While it waits, @other (or NULL), which is started, is served: its frame function is called for
  * each message that comes. After a timeout or a cancellation the connection is still open and in
@@ -59,6 +66,11 @@ gboolean vhost_user_connection_receive_frame (VhostUserConnection *connection,
                                               VhostUserFrame *frame, gint64 deadline,
                                               VhostUserConnection *other, GCancellable *cancellable,
                                               GError **error);
+
+/* For a started connection in a poll of the caller's own: what to poll its descriptor for (0: nothing),
+ * and what to call with the result. */
+GIOCondition vhost_user_connection_get_condition (VhostUserConnection *connection);
+void vhost_user_connection_process (VhostUserConnection *connection, GIOCondition condition);
 
 /* Reads what is there now, as the loop would. Started connections only. */
 void vhost_user_connection_process_input (VhostUserConnection *connection);

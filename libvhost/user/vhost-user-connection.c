@@ -158,11 +158,13 @@ update_timer (VhostUserConnection *connection)
 
 static void on_ready (guint32 events, gpointer data);
 
-/* A hang-up is told whether asked for or not: with nothing to do there must be no watch. */
+/* While paused nothing is read, and only the peer's leaving is watched for. A hang-up is told
+ * whether asked for or not: with nothing to do there must be no watch. */
 static gboolean
 update_watch (VhostUserConnection *connection, GError **error)
 {
   guint32 events = (can_read (connection) ? EPOLLIN : 0) |
+                   (connection->paused ? EPOLLRDHUP : 0) |
                    (vhost_user_output_is_waiting (&connection->output) ? EPOLLOUT : 0);
 
   if (events == 0)
@@ -287,27 +289,42 @@ on_ready (guint32 events, gpointer data)
 
   if (vhost_user_output_is_waiting (&connection->output))
     flush_output (connection);
-  if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0)
+  if (connection->paused && (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0)
+    fail (connection, NULL); /* what it sent before and is still unread was for nobody */
+  else if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0)
     vhost_user_connection_process_input (connection);
 }
 
 /* Waiting, without a loop */
+
+GIOCondition
+vhost_user_connection_get_condition (VhostUserConnection *connection)
+{
+  return (can_read (connection) ? G_IO_IN : 0) |
+         (vhost_user_output_is_waiting (&connection->output) ? G_IO_OUT : 0);
+}
+
+void
+vhost_user_connection_process (VhostUserConnection *connection, GIOCondition condition)
+{
+  on_ready (condition, connection); /* the values are those of epoll */
+}
 
 /* Waits until @condition holds or @other was served, whichever comes first. */
 static gboolean
 wait_for (VhostUserConnection *connection, GIOCondition condition, gint64 deadline,
           VhostUserConnection *other, GCancellable *cancellable, GError **error)
 {
-  gboolean serve = other != NULL && can_read (other);
+  GIOCondition wanted = other != NULL ? vhost_user_connection_get_condition (other) : 0;
   GPollFD fds[2] = {
     { .fd = connection->fd, .events = condition },
-    { .fd = serve ? other->fd : -1, .events = G_IO_IN },
+    { .fd = wanted != 0 ? other->fd : -1, .events = wanted },
   };
 
   if (!vhost_user_io_wait (fds, deadline, cancellable, error))
     return FALSE;
   if (fds[1].revents != 0)
-    vhost_user_connection_process_input (other);
+    vhost_user_connection_process (other, fds[1].revents);
   return TRUE;
 }
 
@@ -352,13 +369,14 @@ vhost_user_connection_receive_frame (VhostUserConnection *connection, VhostUserF
 }
 
 static VhostUserIo
-wait_for_output (VhostUserConnection *connection, GCancellable *cancellable, GError **error)
+wait_for_output (VhostUserConnection *connection, VhostUserConnection *other,
+                 GCancellable *cancellable, GError **error)
 {
   gint64 deadline = g_get_monotonic_time () + connection->timeout * (gint64) 1000;
   VhostUserIo result = VHOST_USER_IO_AGAIN;
 
   while (result == VHOST_USER_IO_AGAIN) {
-    if (!wait_for (connection, G_IO_OUT, deadline, NULL, cancellable, error))
+    if (!wait_for (connection, G_IO_OUT, deadline, other, cancellable, error))
       return VHOST_USER_IO_FAILED;
     result = vhost_user_output_flush (&connection->output, connection->fd, error);
   }
@@ -366,8 +384,9 @@ wait_for_output (VhostUserConnection *connection, GCancellable *cancellable, GEr
 }
 
 gboolean
-vhost_user_connection_send_frame (VhostUserConnection *connection, const VhostUserFrame *frame,
-                                  GCancellable *cancellable, GError **error)
+vhost_user_connection_send_frame_serving (VhostUserConnection *connection,
+                                          const VhostUserFrame *frame, VhostUserConnection *other,
+                                          GCancellable *cancellable, GError **error)
 {
   VhostUserIo result;
   GError *own = NULL;
@@ -377,11 +396,18 @@ vhost_user_connection_send_frame (VhostUserConnection *connection, const VhostUs
   vhost_user_frame_show (connection->role, "→", frame, NULL);
   result = vhost_user_output_send (&connection->output, connection->fd, frame, &own);
   if (result == VHOST_USER_IO_AGAIN && connection->reactor == NULL)
-    result = wait_for_output (connection, cancellable, &own);
+    result = wait_for_output (connection, other, cancellable, &own);
   if (result == VHOST_USER_IO_FAILED)
     return fail_with (connection, own, error);
   update (connection);
   return TRUE;
+}
+
+gboolean
+vhost_user_connection_send_frame (VhostUserConnection *connection, const VhostUserFrame *frame,
+                                  GCancellable *cancellable, GError **error)
+{
+  return vhost_user_connection_send_frame_serving (connection, frame, NULL, cancellable, error);
 }
 
 /* What the endpoints set up */

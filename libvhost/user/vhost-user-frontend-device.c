@@ -213,7 +213,8 @@ frontend_set_memory (VhostDevice *device, VhostMemory *memory, GCancellable *can
 {
   VhostUserFrontend *frontend = VHOST_USER_FRONTEND (device);
 
-  if (!check_regions (frontend, memory, error))
+  if (!vhost_user_frontend_check_open (frontend, cancellable, error) ||
+      !check_regions (frontend, memory, error))
     return FALSE;
   if (is_acked (frontend, VHOST_USER_PROTOCOL_FEATURE_CONFIGURE_MEM_SLOTS))
     return send_difference (frontend, memory, cancellable, error);
@@ -258,7 +259,8 @@ frontend_set_vring_addr (VhostDevice *device, guint index, guint flags, guint64 
   addr->index = index;
   addr->flags = flags;
   addr->log = log;
-  return find_user_address (frontend, desc, &addr->desc, error) &&
+  return vhost_user_frontend_check_open (frontend, cancellable, error) &&
+         find_user_address (frontend, desc, &addr->desc, error) &&
          find_user_address (frontend, avail, &addr->avail, error) &&
          find_user_address (frontend, used, &addr->used, error) &&
          vhost_user_frontend_call (frontend, &frame, NULL, cancellable, error);
@@ -458,4 +460,5 @@ vhost_user_frontend_init_device (gpointer data, gpointer user_data)
   iface->get_status = frontend_get_status;
   iface->set_status = frontend_set_status;
   iface->reset = frontend_reset;
+  iface->wait_readable = vhost_user_frontend_wait_readable;
 }
