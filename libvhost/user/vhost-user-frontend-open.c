@@ -16,7 +16,8 @@ begin_session (VhostUserFrontend *frontend, int fd, gboolean can_return, GCancel
 {
   vhost_user_frontend_forget_session (frontend);
   frontend->reactor = vhost_reactor_get ();
-  if (can_return && frontend->reconnect_interval > 0)
+  vhost_user_retry_init (&frontend->retry, frontend->reconnect_interval);
+  if (can_return && frontend->retry.first > 0)
     frontend->session = vhost_user_session_new ();
   if (vhost_user_frontend_take_connection (frontend, fd, cancellable, error))
     return TRUE;

@@ -49,7 +49,7 @@ vhost_user_frontend_begin_reconnect (VhostUserFrontend *frontend, const GError *
     return FALSE;
   vhost_user_session_keep (frontend->session, frontend->acked_protocol, frontend->memory);
   vhost_user_frontend_drop_connection (frontend);
-  vhost_user_retry_init (&frontend->retry, frontend->reconnect_interval);
+  vhost_user_retry_init (&frontend->retry, frontend->retry.first);
   frontend->reconnecting = TRUE;
   frontend->reconnect_deadline =
       g_get_monotonic_time () + frontend->reconnect_timeout * (gint64) 1000;
