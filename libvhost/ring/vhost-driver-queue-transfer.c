@@ -230,10 +230,9 @@ get_deadline (const VhostDriverQueue *self)
 static gboolean
 wait_for_call (VhostDriverQueue *self, gint64 deadline, GCancellable *cancellable, GError **error)
 {
-  int result =
-      self->wait_func != NULL
-          ? self->wait_func (self->call_fd, deadline, self->wait_data, cancellable, error)
-          : vhost_fd_wait_readable (self->call_fd, deadline, cancellable, error);
+  int result = self->wait_func != NULL
+                   ? self->wait_func (self->call_fd, deadline, self->wait_data, cancellable, error)
+                   : vhost_fd_wait_readable (self->call_fd, deadline, cancellable, error);
 
   if (result == 0)
     return vhost_set_error (error, VHOST_ERROR_TIMED_OUT, "queue %u: no answer within %u ms",

@@ -47,14 +47,14 @@ struct _VhostUserBackend {
    VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_CONFIGURE_MEM_SLOTS) |                                   \
    VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_STATUS))
 
-/* Serves one request; @reply is prepared for those that have a body. An error says what was wrong, without the
- * name of the request. */
+/* Serves one request; @reply is prepared for those that have a body. An error says what was wrong,
+ * without the name of the request. */
 typedef gboolean (*VhostUserHandler) (VhostUserBackend *backend, VhostUserFrame *frame,
                                       VhostUserFrame *reply, GError **error);
 
 /* vhost-user-backend-requests.c: checks gate and state, calls the handler, answers. */
-void
-vhost_user_backend_serve (VhostUserConnection *connection, VhostUserFrame *frame, gpointer data);
+void vhost_user_backend_serve (VhostUserConnection *connection, VhostUserFrame *frame,
+                               gpointer data);
 void vhost_user_backend_refuse (VhostUserConnection *connection, const VhostUserFrame *frame,
                                 const GError *error, gpointer data);
 void vhost_user_backend_answer_drained (VhostUserBackend *backend);
@@ -69,12 +69,12 @@ gboolean vhost_user_backend_rem_mem_reg (VhostUserBackend *backend, VhostUserFra
                                          VhostUserFrame *reply, GError **error);
 
 /* vhost-user-backend.c */
-guint64
-vhost_user_backend_get_offered (VhostUserBackend *backend); /* features, transport bits too */
+guint64 vhost_user_backend_get_offered (
+    VhostUserBackend *backend); /* features, transport bits too */
 guint64 vhost_user_backend_get_offered_protocol (VhostUserBackend *backend);
 gboolean vhost_user_backend_take_channel (VhostUserBackend *backend, int fd, GError **error);
-void
-vhost_user_backend_emit_refused (VhostUserBackend *backend, guint request, const GError *error);
+void vhost_user_backend_emit_refused (VhostUserBackend *backend, guint request,
+                                      const GError *error);
 void vhost_user_backend_drop_connection (VhostUserBackend *backend);
 gboolean vhost_user_backend_check_closed (VhostUserBackend *backend, GError **error);
 void vhost_user_backend_use_current_context (VhostUserBackend *backend);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A device served over a vhost-user socket: how a front-end comes and goes, one at a time. While one is
- * there the next waits in the backlog of the listening socket. Everything runs in the thread-default main
- * context of listen(), open() or open_fd(). (vhost-user, “Communication”, “Back-end communication”) */
+/* A device served over a vhost-user socket: how a front-end comes and goes, one at a time. While
+ * one is there the next waits in the backlog of the listening socket. Everything runs in the
+ * thread-default main context of listen(), open() or open_fd(). (vhost-user, “Communication”,
+ * “Back-end communication”) */
 
 #include <errno.h>
 #include <sys/socket.h>
@@ -205,8 +206,8 @@ vhost_user_backend_new (VhostDeviceId device_id, guint n_queues)
  * @path: (type filename): where the Unix socket is made
  * @error: return location
  *
- * Waits for front-ends, one after the other, in the thread-default main context. A dead socket at @path is
- * replaced; a live one or any other file is left alone.
+ * Waits for front-ends, one after the other, in the thread-default main context. A dead socket at
+ * @path is replaced; a live one or any other file is left alone.
  *
  * Returns: %TRUE, or %FALSE with %VHOST_ERROR_BAD_STATE when the back-end is open already, or a
  *   #GIOErrorEnum when the socket cannot be made
@@ -238,7 +239,8 @@ vhost_user_backend_listen (VhostUserBackend *backend, const char *path, GError *
  *
  * Serves on a socket that somebody else made; which kind it is is found out.
  *
- * Returns: %TRUE, or %FALSE with %VHOST_ERROR_BAD_STATE when the back-end is open already, or an error when
+ * Returns: %TRUE, or %FALSE with %VHOST_ERROR_BAD_STATE when the back-end is open already, or an
+ * error when
  *   @fd is no such socket
  *
  * Since: 1.0
@@ -251,7 +253,8 @@ vhost_user_backend_open_fd (VhostUserBackend *backend, int fd, GError **error)
 
   g_return_val_if_fail (VHOST_USER_IS_BACKEND (backend), FALSE);
 
-  if (!vhost_user_backend_check_closed (backend, error) || !vhost_user_socket_check (fd, &listening, error))
+  if (!vhost_user_backend_check_closed (backend, error) ||
+      !vhost_user_socket_check (fd, &listening, error))
     return FALSE;
   copy = vhost_fd_dup (fd, error);
   if (copy < 0)
@@ -266,8 +269,8 @@ vhost_user_backend_open_fd (VhostUserBackend *backend, int fd, GError **error)
  * vhost_user_backend_close:
  * @backend: a back-end
  *
- * Ends the session with the front-end, if there is one, stops listening and removes the socket it made. The
- * back-end can be opened again.
+ * Ends the session with the front-end, if there is one, stops listening and removes the socket it
+ * made. The back-end can be opened again.
  *
  * Since: 1.0
  */
@@ -347,7 +350,7 @@ static void
 vhost_user_backend_config_changed (VhostBackend *base)
 {
   VhostUserBackend *backend = VHOST_USER_BACKEND (base);
-  g_auto (VhostUserFrame) frame = {0};
+  g_auto (VhostUserFrame) frame = { 0 };
 
   if (backend->channel == NULL ||
       !vhost_word_has (backend->acked_protocol, VHOST_USER_PROTOCOL_FEATURE_CONFIG))
@@ -430,8 +433,8 @@ install_properties (GObjectClass *object_class)
   /**
    * VhostUserBackend:protocol-features:
    *
-   * Bits of [enum@Vhost.UserProtocolFeature] that may be offered. Those that need something the device does
-   * not have, as CONFIG without a configuration space, are left out.
+   * Bits of [enum@Vhost.UserProtocolFeature] that may be offered. Those that need something the
+   * device does not have, as CONFIG without a configuration space, are left out.
    *
    * Since: 1.0
    */
@@ -451,8 +454,8 @@ install_properties (GObjectClass *object_class)
   /**
    * VhostUserBackend:timeout:
    *
-   * How long a front-end may take to finish a message it began, or to read an answer, in milliseconds. In
-   * force from the next connection on.
+   * How long a front-end may take to finish a message it began, or to read an answer, in
+   * milliseconds. In force from the next connection on.
    *
    * Since: 1.0
    */
@@ -461,8 +464,8 @@ install_properties (GObjectClass *object_class)
   /**
    * VhostUserBackend:drain-timeout:
    *
-   * How long a queue that is being stopped waits for buffers in flight, in milliseconds. What was fetched
-   * last and not pushed by then goes back to the ring; anything else is given up.
+   * How long a queue that is being stopped waits for buffers in flight, in milliseconds. What was
+   * fetched last and not pushed by then goes back to the ring; anything else is given up.
    *
    * Since: 1.0
    */
@@ -471,9 +474,10 @@ install_properties (GObjectClass *object_class)
   /**
    * VhostUserBackend:reconnect-interval:
    *
-   * Whether [method@Vhost.UserBackend.open] connects again after the front-end has left, and waits for one
-   * that does not listen yet: the pause between two attempts, in milliseconds. It doubles from attempt to
-   * attempt, up to one second. 0, as from the start, is off. In force from the next open() on.
+   * Whether [method@Vhost.UserBackend.open] connects again after the front-end has left, and waits
+   * for one that does not listen yet: the pause between two attempts, in milliseconds. It doubles
+   * from attempt to attempt, up to one second. 0, as from the start, is off. In force from the next
+   * open() on.
    *
    * Since: 1.0
    */
@@ -501,8 +505,8 @@ vhost_user_backend_class_init (VhostUserBackendClass *klass)
    * @request: number of the request
    * @error: names the request and says why
    *
-   * A request of the front-end was refused, and changed nothing. The session goes on when the front-end
-   * asked for an answer; else it ends.
+   * A request of the front-end was refused, and changed nothing. The session goes on when the
+   * front-end asked for an answer; else it ends.
    *
    * Since: 1.0
    */

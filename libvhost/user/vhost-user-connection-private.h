@@ -35,8 +35,8 @@ gboolean vhost_user_connection_start (VhostUserConnection *connection, VhostReac
 void vhost_user_connection_set_bad_frame_func (VhostUserConnection *connection,
                                                VhostUserBadFrameFunc func);
 
-/* Stops and goes on reading (an answer is still owed). A peer that leaves meanwhile is noticed; what
- * it sent before is dropped then. */
+/* Stops and goes on reading (an answer is still owed). A peer that leaves meanwhile is noticed;
+ * what it sent before is dropped then. */
 void vhost_user_connection_set_paused (VhostUserConnection *connection, gboolean paused);
 
 /* Which layouts are in force. */
@@ -67,8 +67,8 @@ gboolean vhost_user_connection_receive_frame (VhostUserConnection *connection,
                                               VhostUserConnection *other, GCancellable *cancellable,
                                               GError **error);
 
-/* For a started connection in a poll of the caller's own: what to poll its descriptor for (0: nothing),
- * and what to call with the result. */
+/* For a started connection in a poll of the caller's own: what to poll its descriptor for (0:
+ * nothing), and what to call with the result. */
 GIOCondition vhost_user_connection_get_condition (VhostUserConnection *connection);
 void vhost_user_connection_process (VhostUserConnection *connection, GIOCondition condition);
 

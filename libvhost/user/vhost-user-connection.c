@@ -163,8 +163,7 @@ static void on_ready (guint32 events, gpointer data);
 static gboolean
 update_watch (VhostUserConnection *connection, GError **error)
 {
-  guint32 events = (can_read (connection) ? EPOLLIN : 0) |
-                   (connection->paused ? EPOLLRDHUP : 0) |
+  guint32 events = (can_read (connection) ? EPOLLIN : 0) | (connection->paused ? EPOLLRDHUP : 0) |
                    (vhost_user_output_is_waiting (&connection->output) ? EPOLLOUT : 0);
 
   if (events == 0)

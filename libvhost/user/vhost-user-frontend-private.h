@@ -28,10 +28,10 @@ struct _VhostUserFrontend {
   VhostMemory *memory; /* what the back-end has */
 
   /* reconnecting */
-  char *path;    /* where the back-end is, or comes */
-  int listen_fd; /* -1: we connect */
-  guint reconnect_interval; /* ms; 0: off */
-  guint reconnect_timeout;  /* ms */
+  char *path;                /* where the back-end is, or comes */
+  int listen_fd;             /* -1: we connect */
+  guint reconnect_interval;  /* ms; 0: off */
+  guint reconnect_timeout;   /* ms */
   VhostUserSession *session; /* NULL: a back-end that leaves is gone */
   gboolean reconnecting;
   gboolean replaying; /* inside an attempt */
@@ -51,15 +51,16 @@ struct _VhostUserFrontend {
    VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_STATUS))
 
 /* Makes a request: no payload yet, zeroed up to @size. */
-void
-vhost_user_frontend_init_request (VhostUserFrame *frame, VhostUserFrontendCode code, guint32 size);
+void vhost_user_frontend_init_request (VhostUserFrame *frame, VhostUserFrontendCode code,
+                                       guint32 size);
 
-/* Sends @frame, whose descriptors stay the caller's, and waits for the answer: into @reply when the request has
- * one of its own, else for the ack if those were negotiated. A request whose gate is shut is not sent. An answer that
- * does not come, or is wrong, ends the connection: nobody could say any more which answer belongs to which request. */
-gboolean
-vhost_user_frontend_call (VhostUserFrontend *frontend, VhostUserFrame *frame, VhostUserFrame *reply,
-                          GCancellable *cancellable, GError **error);
+/* Sends @frame, whose descriptors stay the caller's, and waits for the answer: into @reply when the
+ * request has one of its own, else for the ack if those were negotiated. A request whose gate is
+ * shut is not sent. An answer that does not come, or is wrong, ends the connection: nobody could
+ * say any more which answer belongs to which request. */
+gboolean vhost_user_frontend_call (VhostUserFrontend *frontend, VhostUserFrame *frame,
+                                   VhostUserFrame *reply, GCancellable *cancellable,
+                                   GError **error);
 
 /* vhost-user-frontend-device.c */
 void vhost_user_frontend_init_device (gpointer iface, gpointer data);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Drives a device that is served at the other end of a vhost-user socket: the handshake, requests and their
- * answers, the back-end channel. One thread: calls block on the socket, with a deadline, and serve the channel
- * while they wait; between calls the thread-default main context of open() watches for the back-end to
- * leave. (vhost-user, “Communication”, REPLY_ACK, “Back-end communication”) */
+/* Drives a device that is served at the other end of a vhost-user socket: the handshake, requests
+ * and their answers, the back-end channel. One thread: calls block on the socket, with a deadline,
+ * and serve the channel while they wait; between calls the thread-default main context of open()
+ * watches for the back-end to leave. (vhost-user, “Communication”, REPLY_ACK, “Back-end
+ * communication”) */
 
 #include <errno.h>
 #include <sys/socket.h>
@@ -153,7 +154,7 @@ vhost_user_frontend_call (VhostUserFrontend *frontend, VhostUserFrame *frame, Vh
                           GCancellable *cancellable, GError **error)
 {
   const VhostUserRule *rule = vhost_user_rule_find (VHOST_USER_ROLE_FRONTEND, frame->request);
-  g_auto (VhostUserFrame) ack = {0};
+  g_auto (VhostUserFrame) ack = { 0 };
   g_autoptr (GError) reason = NULL;
   gboolean wants_ack, done = FALSE;
 
@@ -162,9 +163,9 @@ vhost_user_frontend_call (VhostUserFrontend *frontend, VhostUserFrame *frame, Vh
       g_prefix_error (error, "%s: ", rule->name);
       return FALSE;
     }
-    wants_ack = reply == NULL &&
-                (rule->reply == VHOST_USER_REPLY_ACK_ALWAYS ||
-                 is_protocol_acked (frontend, VHOST_USER_PROTOCOL_FEATURE_REPLY_ACK));
+    wants_ack =
+        reply == NULL && (rule->reply == VHOST_USER_REPLY_ACK_ALWAYS ||
+                          is_protocol_acked (frontend, VHOST_USER_PROTOCOL_FEATURE_REPLY_ACK));
     if (wants_ack)
       frame->flags |= VHOST_USER_FLAGS_NEED_REPLY;
     g_clear_error (&reason);
@@ -178,7 +179,8 @@ vhost_user_frontend_call (VhostUserFrontend *frontend, VhostUserFrame *frame, Vh
   return finish_call (frontend, rule, frame, reply, wants_ack ? &ack : NULL, error);
 }
 
-/* Between two requests a back-end has nothing to say on this socket: it left, or it broke the protocol. */
+/* Between two requests a back-end has nothing to say on this socket: it left, or it broke the
+ * protocol. */
 gboolean
 vhost_user_frontend_check_idle (VhostUserFrontend *frontend, GError **error)
 {
@@ -231,7 +233,7 @@ static void
 on_channel_request (VhostUserConnection *channel, VhostUserFrame *frame, gpointer data)
 {
   VhostUserFrontend *frontend = data;
-  g_auto (VhostUserFrame) ack = {0};
+  g_auto (VhostUserFrame) ack = { 0 };
   g_autoptr (GError) error = NULL;
   gboolean done = serve_channel_request (frontend, frame, &error);
 
@@ -260,7 +262,7 @@ on_channel_closed (VhostUserConnection *channel, const GError *error, gpointer d
 static gboolean
 open_channel (VhostUserFrontend *frontend, GCancellable *cancellable, GError **error)
 {
-  g_auto (VhostUserFrame) frame = {0};
+  g_auto (VhostUserFrame) frame = { 0 };
   int pair[2];
 
   if (socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
@@ -268,7 +270,7 @@ open_channel (VhostUserFrontend *frontend, GCancellable *cancellable, GError **e
   frontend->channel = vhost_user_connection_new_take_fd (pair[0], VHOST_USER_ROLE_BACKEND, FALSE);
   vhost_user_connection_set_protocol_features (frontend->channel, frontend->acked_protocol);
   vhost_user_frontend_init_request (&frame, VHOST_USER_FRONTEND_CODE_SET_BACKEND_REQ_FD, 0);
-  frame.fds = (VhostFdSet){.n = 1, .fd = {pair[1]}};
+  frame.fds = (VhostFdSet){ .n = 1, .fd = { pair[1] } };
   return vhost_user_connection_start (frontend->channel, frontend->reactor, on_channel_request,
                                       on_channel_closed, frontend, error) &&
          vhost_user_frontend_call (frontend, &frame, NULL, cancellable, error);
@@ -278,8 +280,8 @@ static gboolean
 ask_number (VhostUserFrontend *frontend, VhostUserFrontendCode code, guint64 *number,
             GCancellable *cancellable, GError **error)
 {
-  VhostUserFrame frame = {0};
-  g_auto (VhostUserFrame) reply = {0};
+  VhostUserFrame frame = { 0 };
+  g_auto (VhostUserFrame) reply = { 0 };
 
   vhost_user_frontend_init_request (&frame, code, 0);
   if (!vhost_user_frontend_call (frontend, &frame, &reply, cancellable, error))
@@ -299,7 +301,7 @@ get_wanted_protocol (VhostUserFrontend *frontend)
 static gboolean
 negotiate_protocol (VhostUserFrontend *frontend, GCancellable *cancellable, GError **error)
 {
-  VhostUserFrame frame = {0};
+  VhostUserFrame frame = { 0 };
 
   if (!vhost_word_has (frontend->offered, VHOST_FEATURE_PROTOCOL_FEATURES))
     return TRUE;
@@ -356,8 +358,8 @@ static gboolean
 watch_connection (VhostUserFrontend *frontend, GError **error)
 {
   frontend->idle_watch = vhost_reactor_add_watch (
-      frontend->reactor, vhost_user_connection_peek_fd (frontend->connection),
-      EPOLLIN | EPOLLRDHUP, on_idle_event, frontend, error);
+      frontend->reactor, vhost_user_connection_peek_fd (frontend->connection), EPOLLIN | EPOLLRDHUP,
+      on_idle_event, frontend, error);
   return frontend->idle_watch != NULL;
 }
 
@@ -512,7 +514,8 @@ vhost_user_frontend_class_init (VhostUserFrontendClass *klass)
   /**
    * VhostUserFrontend:timeout:
    *
-   * How long to wait for an answer, in milliseconds. A back-end that does not answer in time is left.
+   * How long to wait for an answer, in milliseconds. A back-end that does not answer in time is
+   * left.
    *
    * Since: 1.0
    */
@@ -521,17 +524,18 @@ vhost_user_frontend_class_init (VhostUserFrontendClass *klass)
   /**
    * VhostUserFrontend:reconnect-interval:
    *
-   * Whether to look for another back-end at the same place when the one there was has left or does not
-   * answer: the pause between two attempts, in milliseconds. It doubles from attempt to attempt, up to one
-   * second. 0, as from the start, is off. In force from the next opening on; a front-end opened on a
-   * descriptor does not reconnect.
+   * Whether to look for another back-end at the same place when the one there was has left or does
+   * not answer: the pause between two attempts, in milliseconds. It doubles from attempt to
+   * attempt, up to one second. 0, as from the start, is off. In force from the next opening on; a
+   * front-end opened on a descriptor does not reconnect.
    *
-   * The next back-end must offer at least the features, queues and memory slots that are in use. It is told
-   * everything the last one was told, and a driver sees a pause; so does a call that is made meanwhile.
-   * Split rings go on at their used index: what the last back-end fetched and did not give back is fetched
-   * again. Whoever writes available rings himself must expect that a request is carried out twice, and can
-   * reconnect only to a back-end that uses buffers in the order in which they were made available;
-   * [class@Vhost.Driver] sees to the order. Packed rings cannot go on.
+   * The next back-end must offer at least the features, queues and memory slots that are in use. It
+   * is told everything the last one was told, and a driver sees a pause; so does a call that is
+   * made meanwhile. Split rings go on at their used index: what the last back-end fetched and did
+   * not give back is fetched again. Whoever writes available rings himself must expect that a
+   * request is carried out twice, and can reconnect only to a back-end that uses buffers in the
+   * order in which they were made available; [class@Vhost.Driver] sees to the order. Packed rings
+   * cannot go on.
    *
    * Since: 1.0
    */
@@ -540,13 +544,13 @@ vhost_user_frontend_class_init (VhostUserFrontendClass *klass)
   /**
    * VhostUserFrontend:reconnect-timeout:
    *
-   * How long to try to reconnect before [signal@Vhost.Device::disconnected] is emitted, in milliseconds.
+   * How long to try to reconnect before [signal@Vhost.Device::disconnected] is emitted, in
+   * milliseconds.
    *
    * Since: 1.0
    */
-  properties[PROP_RECONNECT_TIMEOUT] =
-      g_param_spec_uint ("reconnect-timeout", NULL, NULL, 1, G_MAXINT,
-                         DEFAULT_RECONNECT_TIMEOUT_MS, writable);
+  properties[PROP_RECONNECT_TIMEOUT] = g_param_spec_uint (
+      "reconnect-timeout", NULL, NULL, 1, G_MAXINT, DEFAULT_RECONNECT_TIMEOUT_MS, writable);
   g_object_class_install_properties (object_class, N_PROPERTIES, properties);
 }
 
