@@ -2,6 +2,7 @@
 """What the examples share: the command line of a vhost-user program, and its way out."""
 
 import argparse
+import os
 import signal
 import sys
 
@@ -26,6 +27,17 @@ def fail(error):
     sys.exit(f"{sys.argv[0]}: {message}")
 
 
+def reach(backend, options, loop):
+    """Makes a device reachable; on a socket that is connected already it ends with its peer."""
+    if options.fd is None:
+        backend.listen(options.socket_path)
+        return
+    backend.open_fd(options.fd)
+    os.close(options.fd)  # the device has its own
+    if backend.is_connected():
+        backend.connect("disconnected", lambda _: loop.quit())
+
+
 def run(backend, options):
     """Serves a device until SIGTERM or SIGINT."""
     loop = GLib.MainLoop()
@@ -34,10 +46,7 @@ def run(backend, options):
     backend.connect("refused", lambda _, request, error: print(error.message, file=sys.stderr))
     backend.connect("device-failed", lambda _, error: print(error.message, file=sys.stderr))
     try:
-        if options.fd is not None:
-            backend.open_fd(options.fd)
-        else:
-            backend.listen(options.socket_path)
+        reach(backend, options, loop)
     except GLib.Error as error:
         fail(error)
     loop.run()

@@ -8,10 +8,13 @@
 
 import array
 import collections
+import contextlib
 import enum
+import os
 import select
 import socket
 import struct
+import threading
 
 HEADER = struct.Struct("=III")  # request, flags, size of the payload
 U64 = struct.Struct("=Q")
@@ -189,3 +192,67 @@ class Peer:
         self.send(Req.SET_FEATURES, U64.pack(features | word(Feature.PROTOCOL_FEATURES,
                                                              Feature.VERSION_1)))
         return offered
+
+
+class FakeBackend:
+    """A back-end by hand, in a thread: answers as one should, but for what `odd` says.
+
+    features, protocol   what it offers
+    odd                  {request: function(peer, message) that answers instead}
+    requests             all that came, in order
+    """
+
+    def __init__(self, sock, features=0, protocol=0, odd=None):
+        self.peer = Peer(sock)
+        self.requests = []
+        self.channel = None
+        self._features, self._protocol = features, protocol
+        self.odd = odd or {}
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def stop(self):
+        """Leaves, and waits for the thread."""
+        with contextlib.suppress(OSError):
+            self.peer.sock.shutdown(socket.SHUT_RDWR)
+        self._thread.join()
+        self.peer.close()
+        if self.channel:
+            self.channel.close()
+        for message in self.requests:
+            for fd in message.fds:
+                os.close(fd)
+
+    def names(self):
+        return [Req(message.request).name for message in self.requests]
+
+    def find(self, request):
+        """The messages with this request."""
+        return [message for message in self.requests if message.request == request]
+
+    def _run(self):
+        with contextlib.suppress(OSError, AssertionError):
+            while (message := self._receive()) is not None:
+                self._answer(message)
+
+    def _receive(self):
+        select.select([self.peer.sock], [], [])
+        return self.peer.receive()
+
+    def _answer(self, message):
+        self.requests.append(message)
+        if message.request == Req.SET_BACKEND_REQ_FD:
+            self.channel = Peer(socket.socket(fileno=message.fds.pop()))
+        if message.request in self.odd:
+            self.odd[message.request](self.peer, message)
+        elif (body := self._find_body(message)) is not None:
+            self.peer.answer(message.request, body)
+        elif message.flags & NEED_REPLY:
+            self.peer.answer(message.request, U64.pack(0))
+
+    def _find_body(self, message):
+        numbers = {Req.GET_FEATURES: self._features, Req.GET_PROTOCOL_FEATURES: self._protocol,
+                   Req.GET_QUEUE_NUM: 2, Req.GET_MAX_MEM_SLOTS: 8, Req.GET_STATUS: 0}
+        if message.request in numbers:
+            return U64.pack(numbers[message.request])
+        return message.body if message.request in (Req.GET_CONFIG, Req.GET_VRING_BASE) else None

@@ -235,6 +235,8 @@ check_start (VhostDriver *driver, guint n_queues, guint queue_size, GError **err
 
   if (driver->started)
     return vhost_set_error (error, VHOST_ERROR_BAD_STATE, "the driver is started already");
+  if (limit == 0)
+    return vhost_set_error (error, VHOST_ERROR_DISCONNECTED, "the device is not open");
   if (n_queues == 0 || n_queues > limit)
     return vhost_set_error (error, VHOST_ERROR_INVALID_VALUE, "%u queues; the device has %u",
                             n_queues, limit);

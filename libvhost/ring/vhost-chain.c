@@ -54,7 +54,9 @@ get_slot (VhostChain *chain)
  * vhost_chain_ref:
  * @chain: a chain
  *
- * Returns: (transfer full): @chain, with one more reference
+ * Takes one more reference.
+ *
+ * Returns: (transfer full): @chain
  *
  * Since: 1.0
  */
@@ -86,6 +88,8 @@ vhost_chain_unref (VhostChain *chain)
  * vhost_chain_is_alive:
  * @chain: a chain
  *
+ * Tells whether the chain still waits for its completion.
+ *
  * Returns: whether the chain is still in flight: not pushed, and its queue has not ended
  *
  * Since: 1.0
@@ -100,6 +104,8 @@ vhost_chain_is_alive (VhostChain *chain)
  * vhost_chain_get_head:
  * @chain: a chain
  *
+ * Tells which descriptor the chain begins with; of use in logs.
+ *
  * Returns: index of the chain's first descriptor: the same only for one chain in flight at a time
  *
  * Since: 1.0
@@ -113,6 +119,8 @@ vhost_chain_get_head (VhostChain *chain)
 /**
  * vhost_chain_get_readable_size:
  * @chain: a chain
+ *
+ * Tells how much the driver gives.
  *
  * Returns: how many bytes the driver gives; 0 for a dead handle
  *
@@ -129,6 +137,8 @@ vhost_chain_get_readable_size (VhostChain *chain)
 /**
  * vhost_chain_get_writable_size:
  * @chain: a chain
+ *
+ * Tells how much room the driver leaves for an answer.
  *
  * Returns: how many bytes the device may write; 0 for a dead handle
  *

@@ -40,7 +40,9 @@ vhost_driver_buffer_steal_data (VhostDriverBuffer *buffer, gsize *length)
  * vhost_driver_buffer_ref:
  * @buffer: a buffer
  *
- * Returns: (transfer full): @buffer, with one more reference
+ * Takes one more reference.
+ *
+ * Returns: (transfer full): @buffer
  *
  * Since: 1.0
  */
@@ -72,6 +74,8 @@ vhost_driver_buffer_unref (VhostDriverBuffer *buffer)
  * vhost_driver_buffer_get_token:
  * @buffer: a buffer
  *
+ * Tells which buffer it is: see [method@Vhost.DriverQueue.add].
+ *
  * Returns: what [method@Vhost.DriverQueue.add] returned for it
  *
  * Since: 1.0
@@ -85,6 +89,8 @@ vhost_driver_buffer_get_token (VhostDriverBuffer *buffer)
 /**
  * vhost_driver_buffer_get_size:
  * @buffer: a buffer
+ *
+ * Tells how much the device wrote.
  *
  * Returns: how many bytes the device wrote
  *
@@ -100,6 +106,8 @@ vhost_driver_buffer_get_size (VhostDriverBuffer *buffer)
  * vhost_driver_buffer_get_data:
  * @buffer: a buffer
  * @length: (out): bytes
+ *
+ * Copies what the device wrote.
  *
  * Returns: (transfer full) (array length=length): what the device wrote
  *

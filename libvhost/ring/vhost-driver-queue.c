@@ -266,6 +266,8 @@ vhost_driver_queue_offer_again (VhostDriverQueue *self)
  * vhost_driver_queue_get_index: (get-property index)
  * @queue: a queue
  *
+ * Tells which queue of the device it is.
+ *
  * Returns: which queue of its device this is, from 0
  *
  * Since: 1.0
@@ -280,6 +282,8 @@ vhost_driver_queue_get_index (VhostDriverQueue *self)
 /**
  * vhost_driver_queue_get_size: (get-property size)
  * @queue: a queue
+ *
+ * Tells how many descriptors the queue has.
  *
  * Returns: how many entries the ring has
  *
@@ -296,6 +300,8 @@ vhost_driver_queue_get_size (VhostDriverQueue *self)
  * vhost_driver_queue_get_n_outstanding:
  * @queue: a queue
  *
+ * Counts the buffers that were added and not collected.
+ *
  * Returns: how many buffers were added and not used by the device yet
  *
  * Since: 1.0
@@ -310,6 +316,8 @@ vhost_driver_queue_get_n_outstanding (VhostDriverQueue *self)
 /**
  * vhost_driver_queue_get_timeout: (get-property timeout)
  * @queue: a queue
+ *
+ * Tells how long a call waits for the device.
  *
  * Returns: how long to wait for the device, in milliseconds
  *

@@ -55,8 +55,7 @@ vhost_queue_check_memory (VhostQueue *self)
   region = vhost_memory_find_broken (self->pin->memory);
   if (region == NULL)
     return TRUE;
-  if (self->ring.error.fault == VHOST_RING_FAULT_NONE)
-    self->ring.error = (VhostRingError){ VHOST_RING_FAULT_MEMORY, region->guest_address };
+  self->ring.error = (VhostRingError){ VHOST_RING_FAULT_MEMORY, region->guest_address };
   vhost_queue_check_fault (self);
   return FALSE;
 }
@@ -85,6 +84,13 @@ call_handler (VhostQueue *self)
   }
 }
 
+/* The handler has let the queue go: look() alone still holds it. */
+static gboolean
+is_abandoned (VhostQueue *self)
+{
+  return g_atomic_int_get (&G_OBJECT (self)->ref_count) == 1;
+}
+
 /* Calls the handler if there is something for it. TRUE when it has to be called again: the ring is
  * not empty, and either it takes buffers or there are some that it has not seen. One that leaves
  * buffers for later is called again when more come, not before. */
@@ -93,10 +99,14 @@ serve_once (VhostQueue *self)
 {
   VhostSplitDevice *ring = &self->ring;
   guint64 n_before = self->n_chains;
+  gboolean empty;
   guint16 seen;
 
   vhost_split_device_disable_notifications (ring);
-  if (vhost_split_device_is_empty (ring)) {
+  empty = vhost_split_device_is_empty (ring);
+  if (!vhost_queue_check_memory (self))
+    return FALSE;
+  if (empty) {
     vhost_queue_check_fault (self);
     return vhost_queue_is_running (self) && vhost_queue_arm (self);
   }
@@ -104,7 +114,7 @@ serve_once (VhostQueue *self)
   seen = ring->avail_seen;
   self->budget = ring->size;
   call_handler (self);
-  if (!vhost_queue_is_running (self))
+  if (!vhost_queue_is_running (self) || is_abandoned (self))
     return FALSE;
 
   vhost_queue_arm (self);

@@ -205,6 +205,8 @@ vhost_queue_new (guint index, VhostQueueObserver observer, gpointer data)
  * vhost_queue_get_index: (get-property index)
  * @queue: a queue
  *
+ * Tells which queue of the device it is.
+ *
  * Returns: which queue of its device this is, from 0
  *
  * Since: 1.0
@@ -219,6 +221,8 @@ vhost_queue_get_index (VhostQueue *self)
 /**
  * vhost_queue_get_size: (get-property size)
  * @queue: a queue
+ *
+ * Tells how many descriptors the queue has.
  *
  * Returns: how many entries the ring has; 0 before it was started
  *
@@ -235,6 +239,8 @@ vhost_queue_get_size (VhostQueue *self)
  * vhost_queue_is_started: (get-property started)
  * @queue: a queue
  *
+ * Tells whether the queue has a ring and may be used.
+ *
  * Returns: whether chains may be fetched from the ring
  *
  * Since: 1.0
@@ -249,6 +255,8 @@ vhost_queue_is_started (VhostQueue *self)
 /**
  * vhost_queue_is_enabled: (get-property enabled)
  * @queue: a queue
+ *
+ * Tells whether the front-end has enabled the queue.
  *
  * Returns: whether the front-end has enabled the queue
  *
@@ -282,6 +290,8 @@ vhost_queue_dup_error (VhostQueue *self)
 /**
  * vhost_queue_get_n_in_flight:
  * @queue: a queue
+ *
+ * Counts the chains that were popped and not pushed.
  *
  * Returns: how many chains were popped and neither pushed nor given back
  *

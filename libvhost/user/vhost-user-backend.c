@@ -297,6 +297,8 @@ vhost_user_backend_close (VhostUserBackend *backend)
  * vhost_user_backend_is_connected:
  * @backend: a back-end
  *
+ * Tells whether a front-end is connected.
+ *
  * Returns: whether a front-end is there
  *
  * Since: 1.0

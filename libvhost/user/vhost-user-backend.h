@@ -8,6 +8,16 @@ G_BEGIN_DECLS
 
 #define VHOST_USER_TYPE_BACKEND (vhost_user_backend_get_type ())
 
+/**
+ * VhostUserBackend:
+ *
+ * A device that is served over vhost-user: to one front-end at a time, through a Unix socket.
+ *
+ * Belongs to the thread that started it with [method@Vhost.UserBackend.listen],
+ * [method@Vhost.UserBackend.open] or [method@Vhost.UserBackend.open_fd].
+ *
+ * Since: 1.0
+ */
 VHOST_AVAILABLE_IN_1_0
 G_DECLARE_FINAL_TYPE (VhostUserBackend, vhost_user_backend, VHOST_USER, BACKEND, VhostBackend)
 

@@ -13,6 +13,17 @@ is_acked (VhostUserFrontend *frontend, guint bit)
   return vhost_word_has (frontend->acked_protocol, bit);
 }
 
+/* For calls that look at something else before they send. */
+static gboolean
+check_open (VhostUserFrontend *frontend, const char *request, GCancellable *cancellable,
+            GError **error)
+{
+  if (vhost_user_frontend_check_open (frontend, cancellable, error))
+    return TRUE;
+  g_prefix_error (error, "%s: ", request);
+  return FALSE;
+}
+
 static gboolean
 call_empty (VhostDevice *device, VhostUserFrontendCode code, GCancellable *cancellable,
             GError **error)
@@ -76,8 +87,12 @@ static gboolean
 frontend_set_features (VhostDevice *device, guint64 features, GCancellable *cancellable,
                        GError **error)
 {
-  guint64 offered = VHOST_USER_FRONTEND (device)->offered;
+  VhostUserFrontend *frontend = VHOST_USER_FRONTEND (device);
+  guint64 offered;
 
+  if (!check_open (frontend, "SET_FEATURES", cancellable, error))
+    return FALSE;
+  offered = frontend->offered;
   return call_number (device, VHOST_USER_FRONTEND_CODE_SET_FEATURES,
                       features | (offered & VHOST_BIT (VHOST_FEATURE_PROTOCOL_FEATURES)),
                       cancellable, error);
@@ -113,12 +128,12 @@ check_regions (VhostUserFrontend *frontend, VhostMemory *memory, GError **error)
 {
   if (memory->n_regions == 0 || memory->n_regions > frontend->n_slots)
     return vhost_set_error (error, VHOST_ERROR_BAD_MEMORY,
-                            "%u memory regions; the back-end takes 1 to %u", memory->n_regions,
-                            frontend->n_slots);
+                            "SET_MEM_TABLE: %u memory regions; the back-end takes 1 to %u",
+                            memory->n_regions, frontend->n_slots);
   for (guint i = 0; i < memory->n_regions; i++) {
     if (memory->regions[i]->fd < 0)
       return vhost_set_error (error, VHOST_ERROR_BAD_MEMORY,
-                              "memory region %u has no descriptor to hand over", i);
+                              "SET_MEM_TABLE: memory region %u has no descriptor to hand over", i);
   }
   return TRUE;
 }
@@ -214,7 +229,7 @@ frontend_set_memory (VhostDevice *device, VhostMemory *memory, GCancellable *can
 {
   VhostUserFrontend *frontend = VHOST_USER_FRONTEND (device);
 
-  if (!vhost_user_frontend_check_open (frontend, cancellable, error) ||
+  if (!check_open (frontend, "SET_MEM_TABLE", cancellable, error) ||
       !check_regions (frontend, memory, error))
     return FALSE;
   if (is_acked (frontend, VHOST_USER_PROTOCOL_FEATURE_CONFIGURE_MEM_SLOTS))
@@ -260,7 +275,7 @@ frontend_set_vring_addr (VhostDevice *device, guint index, guint flags, guint64 
   addr->index = index;
   addr->flags = flags;
   addr->log = log;
-  return vhost_user_frontend_check_open (frontend, cancellable, error) &&
+  return check_open (frontend, "SET_VRING_ADDR", cancellable, error) &&
          find_user_address (frontend, desc, &addr->desc, error) &&
          find_user_address (frontend, avail, &addr->avail, error) &&
          find_user_address (frontend, used, &addr->used, error) &&
@@ -302,8 +317,8 @@ call_with_fd (VhostDevice *device, VhostUserFrontendCode code, guint index, int 
   frame.payload.u64 = index | (fd < 0 ? VHOST_USER_VRING_NOFD : 0);
   frame.fds = (VhostFdSet){ .n = fd < 0 ? 0 : 1, .fd = { fd } };
   if (index > VHOST_USER_VRING_INDEX_MASK)
-    return vhost_set_error (error, VHOST_ERROR_INVALID_VALUE, "queue %u: vhost-user has 256",
-                            index);
+    return vhost_set_error (error, VHOST_ERROR_INVALID_VALUE, "%s: queue %u; vhost-user has 256",
+                            vhost_user_get_request_name (VHOST_USER_ROLE_FRONTEND, code), index);
   return vhost_user_frontend_call (VHOST_USER_FRONTEND (device), &frame, NULL, cancellable, error);
 }
 
@@ -345,6 +360,8 @@ frontend_set_vring_enable (VhostDevice *device, guint index, gboolean enable,
   VhostUserFrontend *frontend = VHOST_USER_FRONTEND (device);
   guint64 features;
 
+  if (!check_open (frontend, "SET_VRING_ENABLE", cancellable, error))
+    return FALSE;
   if (!vhost_word_has (frontend->offered, VHOST_FEATURE_PROTOCOL_FEATURES))
     return TRUE; /* rings are enabled from SET_FEATURES on, and cannot be disabled */
   if (!call_state (device, VHOST_USER_FRONTEND_CODE_SET_VRING_ENABLE, index, enable ? 1 : 0, NULL,
@@ -355,13 +372,14 @@ frontend_set_vring_enable (VhostDevice *device, guint index, gboolean enable,
 }
 
 static gboolean
-check_config_range (guint offset, gsize size, GError **error)
+check_config_range (const char *request, guint offset, gsize size, GError **error)
 {
   if (size > 0 && offset <= VHOST_USER_MAX_CONFIG && size <= VHOST_USER_MAX_CONFIG - offset)
     return TRUE;
   return vhost_set_error (error, VHOST_ERROR_INVALID_VALUE,
-                          "%" G_GSIZE_FORMAT " bytes at %u of a configuration space of at most %d",
-                          size, offset, VHOST_USER_MAX_CONFIG);
+                          "%s: %" G_GSIZE_FORMAT
+                          " bytes at %u of a configuration space of at most %d",
+                          request, size, offset, VHOST_USER_MAX_CONFIG);
 }
 
 static gboolean
@@ -385,7 +403,7 @@ frontend_get_config (VhostDevice *device, guint offset, guint size, GCancellable
   VhostUserFrame frame = { 0 };
   g_auto (VhostUserFrame) reply = { 0 };
 
-  if (!check_config_range (offset, size, error))
+  if (!check_config_range ("GET_CONFIG", offset, size, error))
     return NULL;
   vhost_user_frontend_init_request (&frame, VHOST_USER_FRONTEND_CODE_GET_CONFIG, 12 + size);
   frame.payload.config.offset = offset;
@@ -405,7 +423,7 @@ frontend_set_config (VhostDevice *device, guint offset, GBytes *data, GCancellab
   gsize size;
   const guint8 *bytes = g_bytes_get_data (data, &size);
 
-  if (!check_config_range (offset, size, error))
+  if (!check_config_range ("SET_CONFIG", offset, size, error))
     return FALSE;
   vhost_user_frontend_init_request (&frame, VHOST_USER_FRONTEND_CODE_SET_CONFIG,
                                     12 + (guint32) size);

@@ -42,6 +42,8 @@ vhost_user_frontend_drop_connection (VhostUserFrontend *frontend)
   g_clear_object (&frontend->connection);
   g_clear_pointer (&frontend->memory, vhost_memory_unref);
   frontend->acked_protocol = 0;
+  frontend->offered = 0;
+  frontend->n_queues = 0;
 }
 
 void
@@ -94,16 +96,25 @@ check_gate (VhostUserFrontend *frontend, const VhostUserRule *rule, GError **err
   return TRUE;
 }
 
+/* A back-end answers GET_VRING_BASE when nothing is in flight any more; how long it waits for that
+ * itself is often as long as we wait for an answer. */
+static gint64
+get_deadline (VhostUserFrontend *frontend, guint32 request)
+{
+  gint64 patience = request == VHOST_USER_FRONTEND_CODE_GET_VRING_BASE ? 2 : 1;
+  gint64 deadline =
+      g_get_monotonic_time () + patience * frontend->timeout * G_TIME_SPAN_MILLISECOND;
+
+  return frontend->call_deadline < 0 ? deadline : MIN (deadline, frontend->call_deadline);
+}
+
 static gboolean
 receive_answer (VhostUserFrontend *frontend, guint32 request, VhostUserFrame *reply,
                 GCancellable *cancellable, GError **error)
 {
-  gint64 deadline = g_get_monotonic_time () + frontend->timeout * G_TIME_SPAN_MILLISECOND;
-
-  if (frontend->call_deadline >= 0)
-    deadline = MIN (deadline, frontend->call_deadline);
-  if (!vhost_user_connection_receive_frame (frontend->connection, reply, deadline,
-                                            frontend->channel, cancellable, error))
+  if (!vhost_user_connection_receive_frame (frontend->connection, reply,
+                                            get_deadline (frontend, request), frontend->channel,
+                                            cancellable, error))
     return FALSE;
   if (reply->request == request)
     return TRUE;
@@ -265,7 +276,8 @@ open_channel (VhostUserFrontend *frontend, GCancellable *cancellable, GError **e
   g_auto (VhostUserFrame) frame = { 0 };
   int pair[2];
 
-  if (socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
+  /* The end that is handed over blocks: some back-ends count on it. */
+  if (socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
     return vhost_set_error_from_errno (error, errno, "cannot make the back-end channel");
   frontend->channel = vhost_user_connection_new_take_fd (pair[0], VHOST_USER_ROLE_BACKEND, FALSE);
   vhost_user_connection_set_protocol_features (frontend->channel, frontend->acked_protocol);
@@ -396,6 +408,8 @@ vhost_user_frontend_new (void)
  * vhost_user_frontend_is_open:
  * @frontend: a front-end
  *
+ * Tells whether there is a connection.
+ *
  * Returns: whether there is a back-end
  *
  * Since: 1.0
@@ -412,6 +426,8 @@ vhost_user_frontend_is_open (VhostUserFrontend *frontend)
  * vhost_user_frontend_has_protocol_feature:
  * @frontend: a front-end
  * @bit: a #VhostUserProtocolFeature
+ *
+ * Tells whether a protocol feature is in use.
  *
  * Returns: whether the protocol feature is in use
  *
@@ -514,8 +530,8 @@ vhost_user_frontend_class_init (VhostUserFrontendClass *klass)
   /**
    * VhostUserFrontend:timeout:
    *
-   * How long to wait for an answer, in milliseconds. A back-end that does not answer in time is
-   * left.
+   * How long to wait for an answer, in milliseconds; twice as long when a queue is stopped, because
+   * buffers in flight are waited for. A back-end that does not answer in time is left.
    *
    * Since: 1.0
    */

@@ -7,6 +7,15 @@ G_BEGIN_DECLS
 
 #define VHOST_USER_TYPE_FRONTEND (vhost_user_frontend_get_type ())
 
+/**
+ * VhostUserFrontend:
+ *
+ * A device that is driven over vhost-user: it lives in another process, behind a Unix socket.
+ *
+ * Belongs to the thread that opened it.
+ *
+ * Since: 1.0
+ */
 VHOST_AVAILABLE_IN_1_0
 G_DECLARE_FINAL_TYPE (VhostUserFrontend, vhost_user_frontend, VHOST_USER, FRONTEND, GObject)
 

@@ -281,16 +281,18 @@ class Guest:
     programs   host programs and libraries, copied to the same path with what ldd names
     files      {guest path: host file, host directory or bytes}
     arguments  further arguments of QEMU
+    reboots    a guest that reboots goes on, in the same QEMU; else QEMU ends
     deadline   seconds from start to power-off
     """
 
     def __init__(self, body, modules=(), programs=(), files=None, arguments=(), memory=512, cpus=1,
-                 append="", deadline=60.0):
+                 append="", reboots=False, deadline=60.0):
         self.lines = []
         self.values = {}
         self.seconds = 0.0
         self._what = (body, modules, programs, files or {})
-        self._machine = (memory, cpus, append, list(map(str, arguments)))
+        reset = [] if reboots else ["-no-reboot"]
+        self._machine = (memory, cpus, append, reset + list(map(str, arguments)))
         self._deadline = deadline
         self._changed = threading.Condition()
         self._process = self._reader = self._directory = None
@@ -319,8 +321,8 @@ class Guest:
 
     def _list_arguments(self, kernel, initrd):
         memory, cpus, append, extra = self._machine
-        return ["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
-                "-serial", "stdio", "-M", "q35,memory-backend=ram", "-accel", "tcg",
+        return ["-nodefaults", "-no-user-config", "-display", "none", "-serial", "stdio",
+                "-M", "q35,memory-backend=ram", "-accel", "tcg",
                 "-m", str(memory), "-smp", str(cpus),
                 "-object", f"memory-backend-memfd,id=ram,size={memory}M,share=on",
                 "-kernel", str(kernel.image), "-initrd", str(initrd),

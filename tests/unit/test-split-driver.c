@@ -15,8 +15,7 @@ driver_init (Guest *guest, VhostSplitDriver *driver, guint16 size, gboolean even
   guest_init (guest, size);
   vhost_split_driver_init (driver, size, event_idx, guest->desc, guest->avail, guest->used);
   if (indirect)
-    vhost_split_driver_set_indirect (driver, guest_at (guest, GUEST_TABLES), GUEST_TABLES,
-                                     MAX_PIECES);
+    vhost_split_driver_set_indirect (driver, guest_at (guest, GUEST_NEXT), GUEST_NEXT, MAX_PIECES);
 }
 
 static void

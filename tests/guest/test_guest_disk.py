@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Debian's kernel drives python-examples/blk_backend.py through QEMU's vhost-user-blk."""
+
+import hashlib
+import os
+import shutil
+import signal
+import subprocess
+import time
+import unittest
+
+from guest import PATH, Guest, vhost_user
+from helpers import TempDir, wait_for_socket
+
+MIB = 1 << 20
+SECTOR = 512
+
+
+def sha256(data):
+    return hashlib.sha256(data).hexdigest()
+
+
+class Disk(TempDir):
+    """A test with an image, a back-end that serves it, and a guest on it."""
+
+    def serve(self, *arguments):
+        self.socket = self.path("blk.sock")
+        self.backend = self.spawn_python("python-examples/blk_backend.py", "--socket-path",
+                                         self.socket, *arguments, self.image)
+        wait_for_socket(self.socket, child=self.backend)
+
+    def make_image(self, content):
+        self.image = self.path("disk.img")
+        with open(self.image, "wb") as file:
+            file.write(content)
+
+    def read_image(self):
+        with open(self.image, "rb") as file:
+            return file.read()
+
+    def make_guest(self, body, device="", reconnect=0, **options):
+        """A guest with the disk at /dev/vda, that ends with the test."""
+        device = "vhost-user-blk-pci" + device
+        guest = Guest(body, modules=["virtio_blk"],
+                      arguments=vhost_user(self.socket, device, reconnect=reconnect), **options)
+        self.addCleanup(guest.stop)
+        return guest.start()
+
+    def assert_content(self, found, wanted):
+        self.assertEqual(found, sha256(wanted), self.backend.read_output())
+
+    def assert_nothing_refused(self):
+        self.assertEqual(self.backend.read_output(), "")
+        self.assertEqual(self.backend.stop(), 0)
+
+
+class FileSystem(Disk):
+    LAST = 200_000  # the guest's file is the numbers up to this one
+    BODY = f"""
+        mount -t ext4 /dev/vda /mnt
+        report read $(sha256sum < /mnt/random)
+        seq 1 {LAST} > /mnt/written
+        sync
+        echo 3 > /proc/sys/vm/drop_caches
+        report written $(sha256sum < /mnt/written)
+        umount /mnt
+        """
+
+    def run_tool(self, name, *arguments):
+        tool = shutil.which(name, path=PATH)
+        self.assertIsNotNone(tool, f"{name} is missing (package e2fsprogs)")
+        done = subprocess.run([tool, *arguments], stdin=subprocess.DEVNULL, capture_output=True)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        return done.stdout
+
+    def test_ext4_is_mounted_read_and_written(self):
+        self.image = self.path("disk.img")
+        os.mkdir(self.path("tree"))
+        content = os.urandom(8 * MIB)
+        (self.directory / "tree" / "random").write_bytes(content)
+        self.run_tool("mkfs.ext4", "-q", "-F", "-d", self.path("tree"), self.image, "32M")
+        self.serve()
+        guest = self.make_guest(self.BODY).wait()
+        numbers = b"".join(b"%d\n" % number for number in range(1, self.LAST + 1))
+        self.assert_content(guest.values["read"].split()[0], content)
+        self.assert_content(guest.values["written"].split()[0], numbers)
+        self.assert_nothing_refused()
+        self.run_tool("e2fsck", "-f", "-n", self.image)
+        self.assertEqual(self.run_tool("debugfs", "-R", "cat /written", self.image), numbers)
+
+
+class Queues(Disk):
+    """Both processors of a guest write at the same time, each through a queue of its own."""
+
+    HALF = 4  # MiB
+    BODY = f"""
+        report queues $(ls /sys/block/vda/mq | wc -l)
+        for cpu in 0 1; do
+          taskset $((1 << cpu)) sh -c \\
+            "yes processor-$cpu | dd of=/dev/vda bs=1M iflag=fullblock oflag=direct \\
+             count={HALF} seek=$((cpu * {HALF})) 2>/dev/null" &
+        done
+        wait
+        for n in 0 1; do
+          report interrupts-$n $(awk "/virtio.-req.$n\\$/ {{ print \\$2 + \\$3 }}" /proc/interrupts)
+        done
+        report read $(dd if=/dev/vda bs=1M iflag=direct 2>/dev/null | sha256sum)
+        echo virtio0 > /sys/bus/virtio/drivers/virtio_blk/unbind
+        [ ! -e /dev/vda ]
+        echo virtio0 > /sys/bus/virtio/drivers/virtio_blk/bind
+        report again $(dd if=/dev/vda bs=1M iflag=direct 2>/dev/null | sha256sum)
+        """
+
+    def test_four_queues_and_two_processors(self):
+        self.make_image(bytes(2 * self.HALF * MIB))
+        self.serve("--num-queues", "4")
+        guest = self.make_guest(self.BODY, ",num-queues=4", cpus=2).wait()
+        line = b"processor-%d\n"
+        content = b"".join((line % cpu * self.HALF * MIB)[:self.HALF * MIB] for cpu in (0, 1))
+        self.assertEqual(self.read_image(), content)
+        self.assertEqual(guest.values["queues"], "2")
+        for queue in (0, 1):
+            self.assertGreater(int(guest.values[f"interrupts-{queue}"]), 0)
+        self.assert_content(guest.values["read"].split()[0], content)
+        self.assert_content(guest.values["again"].split()[0], content)
+        self.assert_nothing_refused()
+
+
+class SmallQueue(Disk):
+    """Linux puts more into an indirect table than a small queue has entries."""
+
+    BODY = """
+        yes small | dd of=/dev/vda bs=4k count=1024 iflag=fullblock conv=fsync 2>/dev/null
+        echo 3 > /proc/sys/vm/drop_caches
+        report read $(sha256sum < /dev/vda)
+        """
+
+    def test_requests_longer_than_their_queue(self):
+        self.make_image(bytes(4 * MIB))
+        self.serve()
+        guest = self.make_guest(self.BODY, ",num-queues=1,queue-size=16", deadline=20).wait()
+        content = (b"small\n" * MIB)[:4 * MIB]
+        self.assert_content(guest.values["read"].split()[0], content)
+        self.assertEqual(self.read_image(), content)
+        self.assert_nothing_refused()
+
+
+class Reboot(Disk):
+    """The number of the boot is in the last sector; the guest powers off in the third."""
+
+    SIZE = 4  # MiB
+    BODY = f"""
+        last=$(({SIZE} * 2048 - 1))
+        boot=$(dd if=/dev/vda bs=512 skip=$last count=1 2>/dev/null | tr -d '\\0')
+        report boot-$boot $(dd if=/dev/vda bs=512 count=$last iflag=direct 2>/dev/null | sha256sum)
+        echo $((boot + 1)) | dd of=/dev/vda bs=512 seek=$last conv=sync,fsync 2>/dev/null
+        if [ $boot -lt 3 ]; then
+          reboot -f
+          sleep 60
+        fi
+        """
+
+    def test_guest_reboots_twice_in_one_qemu(self):
+        content = os.urandom(self.SIZE * MIB - SECTOR)
+        self.make_image(content + b"1".ljust(SECTOR, b"\0"))
+        self.serve()
+        guest = self.make_guest(self.BODY, reboots=True).wait()
+        for boot in (1, 2, 3):
+            self.assert_content(guest.values[f"boot-{boot}"].split()[0], content)
+        self.assertEqual(self.read_image(), content + b"4\n".ljust(SECTOR, b"\0"))
+        self.assert_nothing_refused()
+
+
+class Reconnect(Disk):
+    """The back-end is killed and comes back; the guest sees nothing but a delay."""
+
+    BODY = """
+        read_disk() { dd if=/dev/vda bs=64k iflag=direct 2>/dev/null | sha256sum; }
+        report before $(read_disk)
+        report between $(read_disk)
+        report after $(read_disk)
+        """
+
+    def test_back_end_comes_back(self):
+        content = os.urandom(16 * MIB)
+        self.make_image(content)
+        self.serve()
+        guest = self.make_guest(self.BODY, reconnect=1)
+        guest.wait_for("before")
+        self.backend.stop(how=signal.SIGKILL)
+        time.sleep(0.2)
+        self.assertNotIn("after", guest.values)
+        self.serve()
+        guest.wait()
+        for moment in ("before", "between", "after"):
+            self.assert_content(guest.values[moment].split()[0], content)
+        self.assert_nothing_refused()
+
+
+if __name__ == "__main__":
+    unittest.main()
