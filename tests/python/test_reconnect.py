@@ -2,21 +2,15 @@
 """Back-ends that die and come back, front-ends that come later, and drivers that see a pause."""
 
 import os
-import random
-import signal
 import socket
-import sys
+import threading
 import time
 import unittest
 
-import rings
 from devices import Events, Served, Session, Vhost, expect_error, serve_echo
 from gi.repository import Gio, GLib
-from helpers import TempDir, is_listening, root, run_loop, wait_for_socket, wait_until
+from helpers import TempDir, is_listening, run_loop
 from wire import STATE, Peer, Proto, Req, word
-
-SECTOR = 512
-SEED = int(os.environ.get("VHOST_TEST_SEED", random.randrange(1 << 32)))
 
 
 class Watch(list):
@@ -135,8 +129,8 @@ class Frontend(Place):
 
     def test_a_wait_of_ones_own_deadline(self):
         served = self.make(kick=None)
-        frontend = self.open()
-        queue = self.drive(frontend).get_queue(0)
+        driver = self.drive(self.open())
+        queue = driver.get_queue(0)
         served.stop()
         queue.set_timeout(80)
         started = time.monotonic()
@@ -148,7 +142,8 @@ class Frontend(Place):
 
     def test_a_wait_is_cancelled(self):
         served = self.make(kick=None)
-        queue = self.drive(self.open()).get_queue(0)
+        driver = self.drive(self.open())
+        queue = driver.get_queue(0)
         served.stop()
         cancellable = Gio.Cancellable()
         cancellable.cancel()
@@ -156,8 +151,8 @@ class Frontend(Place):
 
     def test_without_the_property_a_wait_notices_at_once(self):
         served = self.make(kick=None)
-        frontend = self.open(reconnect_interval=0)
-        queue = self.drive(frontend).get_queue(0)
+        driver = self.drive(self.open(reconnect_interval=0))
+        queue = driver.get_queue(0)
         queue.add(b"x", 1)
         queue.kick()
         served.stop()
@@ -271,7 +266,6 @@ class Answering:
     """A back-end without protocol features, spoken by hand in a thread; ends after the handshake."""
 
     def __init__(self, test, listener):
-        import threading
         self._listener = listener
         self._thread = threading.Thread(target=self._run)
         self._thread.start()
@@ -362,7 +356,6 @@ class Backend(Place):
     def test_off_is_off(self):
         self.backend.props.reconnect_interval = 0
         expect_error(self, Gio.IOErrorEnum.NOT_FOUND, self.backend.open, self.socket, None)
-        peer = None
         listener = self.listen()
         self.backend.open(self.socket, None)
         peer = self.accept(listener)
