@@ -5,8 +5,7 @@
  * message types”) */
 
 #include "core/vhost-error-private.h"
-#include "core/vhost-fd-private.h"
-#include "endpoint/vhost-device.h"
+#include "endpoint/vhost-device-private.h"
 
 G_DEFINE_INTERFACE (VhostDevice, vhost_device, G_TYPE_OBJECT)
 
@@ -49,42 +48,7 @@ vhost_device_default_init (VhostDeviceInterface *iface)
   g_signal_new ("disconnected", VHOST_TYPE_DEVICE, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL,
                 G_TYPE_NONE, 1, G_TYPE_ERROR);
 
-  /**
-   * VhostDevice::reconnecting:
-   * @device: the device
-   *
-   * The other side has left, and is looked for again. [signal@Vhost.Device::reconnected] or
-   * [signal@Vhost.Device::disconnected] follows. Only from devices that were told to reconnect.
-   *
-   * Since: 1.0
-   */
-  g_signal_new ("reconnecting", VHOST_TYPE_DEVICE, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL,
-                G_TYPE_NONE, 0);
-
-  /**
-   * VhostDevice::resuming:
-   * @device: the device
-   *
-   * The device is there again, and its rings are about to go on at their used indexes: the moment
-   * to put in order what they have available. Between [signal@Vhost.Device::reconnecting] and
-   * [signal@Vhost.Device::reconnected], once for each attempt that comes so far. The device must
-   * not be called from here.
-   *
-   * Since: 1.0
-   */
-  g_signal_new ("resuming", VHOST_TYPE_DEVICE, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL, G_TYPE_NONE,
-                0);
-
-  /**
-   * VhostDevice::reconnected:
-   * @device: the device
-   *
-   * The device has everything again that had been set, and its queues go on.
-   *
-   * Since: 1.0
-   */
-  g_signal_new ("reconnected", VHOST_TYPE_DEVICE, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL,
-                G_TYPE_NONE, 0);
+  vhost_device_add_reconnect_signals ();
 }
 
 static gboolean
@@ -607,48 +571,6 @@ vhost_device_reset (VhostDevice *device, GCancellable *cancellable, GError **err
   if (iface->reset == NULL)
     return set_not_supported (device, "reset", error);
   return iface->reset (device, cancellable, error);
-}
-
-static gboolean
-wait_readable (int fd, guint timeout, GCancellable *cancellable, GError **error)
-{
-  gint64 deadline = g_get_monotonic_time () + timeout * (gint64) 1000;
-  int result = vhost_fd_wait_readable (fd, deadline, cancellable, error);
-
-  if (result == 0)
-    return vhost_set_error (error, VHOST_ERROR_TIMED_OUT, "nothing came within %u ms", timeout);
-  return result > 0;
-}
-
-/**
- * vhost_device_wait_readable:
- * @device: the device
- * @fd: what to wait for, such as the call descriptor of a queue
- * @timeout: milliseconds; 0 looks once
- * @cancellable: (nullable): to give up early
- * @error: return location
- *
- * Waits until a descriptor becomes readable, and does meanwhile what the device needs: answers its
- * requests, notices that it leaves, reconnects. For programs that run no main loop. Blocks.
- *
- * Returns: %TRUE, or %FALSE with %VHOST_ERROR_TIMED_OUT, %VHOST_ERROR_DISCONNECTED when the device
- *   is gone for good, or another error
- *
- * Since: 1.0
- */
-gboolean
-vhost_device_wait_readable (VhostDevice *device, int fd, guint timeout, GCancellable *cancellable,
-                            GError **error)
-{
-  VhostDeviceInterface *iface;
-
-  g_return_val_if_fail (VHOST_IS_DEVICE (device), FALSE);
-  g_return_val_if_fail (fd >= 0, FALSE);
-
-  iface = VHOST_DEVICE_GET_IFACE (device);
-  if (iface->wait_readable == NULL)
-    return wait_readable (fd, timeout, cancellable, error);
-  return iface->wait_readable (device, fd, timeout, cancellable, error);
 }
 
 /**

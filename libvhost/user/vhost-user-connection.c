@@ -156,15 +156,20 @@ update_timer (VhostUserConnection *connection)
   g_source_set_ready_time (connection->timer, MIN (input, output));
 }
 
-static void on_ready (guint32 events, gpointer data);
+GIOCondition
+vhost_user_connection_get_condition (VhostUserConnection *connection)
+{
+  return (can_read (connection) ? G_IO_IN : 0) |
+         (vhost_user_output_is_waiting (&connection->output) ? G_IO_OUT : 0);
+}
 
 /* While paused nothing is read, and only the peer's leaving is watched for. A hang-up is told
  * whether asked for or not: with nothing to do there must be no watch. */
 static gboolean
 update_watch (VhostUserConnection *connection, GError **error)
 {
-  guint32 events = (can_read (connection) ? EPOLLIN : 0) | (connection->paused ? EPOLLRDHUP : 0) |
-                   (vhost_user_output_is_waiting (&connection->output) ? EPOLLOUT : 0);
+  guint32 events = vhost_user_connection_get_condition (connection) | /* the bits are epoll's */
+                   (connection->paused ? EPOLLRDHUP : 0);
 
   if (events == 0)
     vhost_watch_clear (&connection->watch);
@@ -172,7 +177,7 @@ update_watch (VhostUserConnection *connection, GError **error)
     vhost_watch_set_events (connection->watch, events);
   else
     connection->watch = vhost_reactor_add_watch (connection->reactor, connection->fd, events,
-                                                 on_ready, connection, error);
+                                                 vhost_user_connection_process, connection, error);
   return events == 0 || connection->watch != NULL;
 }
 
@@ -250,10 +255,9 @@ read_input (VhostUserConnection *connection, GError **error)
                                 connection->requester, error);
 }
 
-void
-vhost_user_connection_process_input (VhostUserConnection *connection)
+static void
+process_input (VhostUserConnection *self)
 {
-  g_autoptr (VhostUserConnection) self = g_object_ref (connection);
   VhostUserIo result = VHOST_USER_IO_DONE;
   GError *error = NULL;
 
@@ -281,8 +285,8 @@ flush_output (VhostUserConnection *connection)
   update (connection);
 }
 
-static void
-on_ready (guint32 events, gpointer data)
+void
+vhost_user_connection_process (guint32 events, gpointer data)
 {
   g_autoptr (VhostUserConnection) connection = g_object_ref (data);
 
@@ -291,23 +295,10 @@ on_ready (guint32 events, gpointer data)
   if (connection->paused && (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0)
     fail (connection, NULL); /* what it sent before and is still unread was for nobody */
   else if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0)
-    vhost_user_connection_process_input (connection);
+    process_input (connection);
 }
 
 /* Waiting, without a loop */
-
-GIOCondition
-vhost_user_connection_get_condition (VhostUserConnection *connection)
-{
-  return (can_read (connection) ? G_IO_IN : 0) |
-         (vhost_user_output_is_waiting (&connection->output) ? G_IO_OUT : 0);
-}
-
-void
-vhost_user_connection_process (VhostUserConnection *connection, GIOCondition condition)
-{
-  on_ready (condition, connection); /* the values are those of epoll */
-}
 
 /* Waits until @condition holds or @other was served, whichever comes first. */
 static gboolean
@@ -323,7 +314,7 @@ wait_for (VhostUserConnection *connection, GIOCondition condition, gint64 deadli
   if (!vhost_user_io_wait (fds, deadline, cancellable, error))
     return FALSE;
   if (fds[1].revents != 0)
-    vhost_user_connection_process (other, fds[1].revents);
+    vhost_user_connection_process (fds[1].revents, other);
   return TRUE;
 }
 
@@ -400,13 +391,6 @@ vhost_user_connection_send_frame_serving (VhostUserConnection *connection,
     return fail_with (connection, own, error);
   update (connection);
   return TRUE;
-}
-
-gboolean
-vhost_user_connection_send_frame (VhostUserConnection *connection, const VhostUserFrame *frame,
-                                  GCancellable *cancellable, GError **error)
-{
-  return vhost_user_connection_send_frame_serving (connection, frame, NULL, cancellable, error);
 }
 
 /* What the endpoints set up */

@@ -200,7 +200,7 @@ wait_once (VhostUserFrontend *frontend, int fd, gint64 deadline, GCancellable *c
   if (*readable)
     return TRUE;
   if (fds[CHANNEL].revents != 0)
-    vhost_user_connection_process (frontend->channel, fds[CHANNEL].revents);
+    vhost_user_connection_process (fds[CHANNEL].revents, frontend->channel);
   if (frontend->reconnecting)
     return (fds[SOCKET].revents == 0 && g_get_monotonic_time () < frontend->next_attempt) ||
            step (frontend, deadline, cancellable, error);

@@ -188,7 +188,8 @@ class Frontend(Place):
                 driver.start(2, 8, None)
                 first.stop()
                 second = self.make(**less)
-                error = expect_error(self, watch_code(words), driver.get_queue(0).request, b"x", 1, None)
+                error = expect_error(self, watch_code(words), driver.get_queue(0).request, b"x", 1,
+                                     None)
                 self.assertIn(words, error.message)
                 self.assertEqual(watch[-1], "disconnected")
                 self.assertFalse(frontend.is_open())
@@ -263,7 +264,7 @@ def queue_pop(queue):
 
 
 class Answering:
-    """A back-end without protocol features, spoken by hand in a thread; ends after the handshake."""
+    """A back-end without protocol features, spoken by hand in a thread until hands are shaken."""
 
     def __init__(self, test, listener):
         self._listener = listener
