@@ -18,9 +18,7 @@
  *
  * [class@Vhost.UserFrontend] and [class@Vhost.UserBackend] have connections of their own. This
  * class is for programs that speak the protocol themselves, such as a test that sends what no
- * honest peer would send.
- *
- * Use it from one thread at a time.
+ * honest peer would send. Use it from one thread at a time.
  *
  * Since: 1.0
  */
