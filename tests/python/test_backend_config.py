@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a back-end offers and negotiates: features, protocol features, configuration space, status."""
+"""What a back-end offers and negotiates: features, configuration space, status."""
 
 import socket
 import unittest

@@ -122,7 +122,7 @@ class Table(Session):
         self.assertEqual(self.events.take("device-failed"), [])
 
     def test_new_table_on_other_memory(self):
-        """As after a change of the file behind guest memory: the ring is where it was, in a copy."""
+        """As when another file takes the place of guest memory: the ring is where it was."""
         self.begin_ring()
         self.assert_served(self.ring)
         copy = self.make_memory()

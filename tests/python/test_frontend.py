@@ -11,8 +11,8 @@ from devices import Vhost, expect_error
 from gi.repository import Gio, GLib
 from helpers import TempDir, run_idle, run_loop
 from rings import Memory
-from wire import (ADDR, HEADER, NEED_REPLY, NO_FD, REGION, REPLY, SINGLE, STATE, TABLE, U64, VERSION,
-                  Back, FakeBackend, Feature, Proto, Req, pack, pack_config, word)
+from wire import (ADDR, HEADER, NEED_REPLY, NO_FD, REGION, REPLY, SINGLE, STATE, TABLE, U64,
+                  VERSION, Back, FakeBackend, Feature, Proto, Req, pack, pack_config, word)
 
 FEATURES = word(Feature.VERSION_1, Feature.PROTOCOL_FEATURES)
 PROTOCOL = word(Proto.MQ, Proto.REPLY_ACK, Proto.CONFIG, Proto.CONFIGURE_MEM_SLOTS, Proto.STATUS,
@@ -493,8 +493,8 @@ class Channel(Facing):
         self.assertEqual(self.frontend.get_status(None), 0)
 
     def test_H090_nonsense_ends_the_channel_and_not_the_device(self):
-        for nonsense in (b"\xff" * 12, HEADER.pack(99, VERSION, 0), HEADER.pack(2, VERSION, 1 << 31),
-                         pack(Back.CONFIG_CHANGE_MSG, b"x")):
+        for nonsense in (b"\xff" * 12, HEADER.pack(99, VERSION, 0),
+                         HEADER.pack(2, VERSION, 1 << 31), pack(Back.CONFIG_CHANGE_MSG, b"x")):
             with self.subTest(nonsense):
                 self.open()
                 self.fake.channel.send_bytes(nonsense)
