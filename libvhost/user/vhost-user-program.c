@@ -378,21 +378,21 @@ unwatch (GSource *source)
 
 /* On a socket that was connected from the beginning the device ends with its peer. */
 static void
-run_loop (VhostUserProgram *program, VhostUserBackend *backend)
+serve (VhostUserProgram *program, VhostUserBackend *backend, GMainLoop *loop)
 {
-  g_autoptr (GMainContext) context = g_main_context_ref_thread_default ();
-  g_autoptr (GMainLoop) loop = g_main_loop_new (context, FALSE);
-  GSource *terminate = watch_signal (context, SIGTERM, loop);
-  GSource *interrupt = watch_signal (context, SIGINT, loop);
+  gulong refused = g_signal_connect (backend, "refused", G_CALLBACK (on_refused), program);
+  gulong failed =
+      g_signal_connect (backend, "device-failed", G_CALLBACK (on_device_failed), program);
   gulong disconnected = 0;
 
   if (vhost_user_backend_is_connected (backend))
     disconnected =
         g_signal_connect_swapped (backend, "disconnected", G_CALLBACK (g_main_loop_quit), loop);
   g_main_loop_run (loop);
+  vhost_user_backend_close (backend);
   g_clear_signal_handler (&disconnected, backend);
-  unwatch (interrupt);
-  unwatch (terminate);
+  g_clear_signal_handler (&refused, backend);
+  g_clear_signal_handler (&failed, backend);
 }
 
 /**
@@ -412,23 +412,24 @@ run_loop (VhostUserProgram *program, VhostUserBackend *backend)
 int
 vhost_user_program_run (VhostUserProgram *program, VhostUserBackend *backend)
 {
+  g_autoptr (GMainContext) context = g_main_context_ref_thread_default ();
+  g_autoptr (GMainLoop) loop = g_main_loop_new (context, FALSE);
   g_autoptr (GError) error = NULL;
-  gulong refused, failed;
+  GSource *terminate, *interrupt;
 
   g_return_val_if_fail (VHOST_USER_IS_PROGRAM (program), 1);
   g_return_val_if_fail (VHOST_USER_IS_BACKEND (backend), 1);
 
-  if (!open_backend (program, backend, &error)) {
+  /* Before anybody can see the socket, and then end the program in order. */
+  terminate = watch_signal (context, SIGTERM, loop);
+  interrupt = watch_signal (context, SIGINT, loop);
+  if (open_backend (program, backend, &error))
+    serve (program, backend, loop);
+  else
     print_error (program, error);
-    return 1;
-  }
-  refused = g_signal_connect (backend, "refused", G_CALLBACK (on_refused), program);
-  failed = g_signal_connect (backend, "device-failed", G_CALLBACK (on_device_failed), program);
-  run_loop (program, backend);
-  vhost_user_backend_close (backend);
-  g_clear_signal_handler (&refused, backend);
-  g_clear_signal_handler (&failed, backend);
-  return 0;
+  unwatch (interrupt);
+  unwatch (terminate);
+  return error != NULL ? 1 : 0;
 }
 
 /* --- The object ---------------------------------------------------------------------------- */
