@@ -100,7 +100,8 @@ vhost_split_driver_add (VhostSplitDriver *ring, const VhostDriverPiece *pieces, 
                         guint n_writable, gpointer cookie)
 {
   guint n = n_readable + n_writable;
-  gboolean indirect = ring->indirect != NULL && n > 1 && n <= ring->indirect_max;
+  guint most = MIN (ring->indirect_max, ring->size); /* a table is no longer than its queue */
+  gboolean indirect = ring->indirect != NULL && n > 1 && n <= most;
   guint64 writable_size = 0;
   guint16 head;
 
