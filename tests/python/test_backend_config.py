@@ -9,7 +9,7 @@ from wire import (CONFIG, MIGRATION, NEED_REPLY, U64, VERSION, Back, Feature, Pr
                   pack_config, word)
 
 CONTENT = bytes(range(1, 61))
-BASIC = word(Feature.VERSION_1, Feature.INDIRECT_DESC, Feature.EVENT_IDX)
+BASIC = word(Feature.VERSION_1, Feature.RING_PACKED, Feature.INDIRECT_DESC, Feature.EVENT_IDX)
 TRANSPORT = word(Feature.PROTOCOL_FEATURES)
 STATUS = Vhost.Status
 

@@ -91,7 +91,8 @@ class Requests(Driving):
         self.serve(set_up=lambda backend: backend.remove_feature(Vhost.Feature.EVENT_IDX))
         driver = self.start_driver(wanted_features=(1 << 64) - 1)
         self.assertEqual(driver.props.acked_features,
-                         word(Vhost.Feature.VERSION_1, Vhost.Feature.INDIRECT_DESC))
+                         word(Vhost.Feature.VERSION_1, Vhost.Feature.INDIRECT_DESC,
+                              Vhost.Feature.RING_PACKED))
         self.check_echo(driver.get_queue(0), 100)
 
     def test_big_buffers(self):
@@ -301,7 +302,7 @@ class Life(Driving):
     def test_wrong_numbers(self):
         self.serve(n_queues=2)
         frontend = self.open_frontend()
-        driver = Vhost.Driver(device=frontend)
+        driver = Vhost.Driver(device=frontend, wanted_features=word(Vhost.Feature.VERSION_1))
         for n_queues, size in ((0, 4), (3, 4), (1, 0), (1, 3), (1, 65536)):
             expect_error(self, ERROR.INVALID_VALUE, driver.start, n_queues, size, None)
             self.assertFalse(driver.is_started())
