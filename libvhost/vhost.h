@@ -16,5 +16,6 @@
 #include <libvhost/user/vhost-user-connection.h>
 #include <libvhost/user/vhost-user-backend.h>
 #include <libvhost/user/vhost-user-frontend.h>
+#include <libvhost/user/vhost-user-program.h>
 #include <libvhost/driver/vhost-driver.h>
 #include <libvhost/vhost-enum-types.h>

@@ -95,7 +95,7 @@ class Disk:
 
 
 def main():
-    parser = serve.parser(__doc__)
+    parser = serve.parser(__doc__, "block", ["read-only"])
     parser.add_argument("--read-only", action="store_true", help="refuse to change the image")
     parser.add_argument("--num-queues", type=int, default=1, help="(%(default)s)")
     parser.add_argument("image", help="file or block device")

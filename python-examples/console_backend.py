@@ -55,7 +55,7 @@ class Console:
 
 
 if __name__ == "__main__":
-    options = serve.parser(__doc__).parse_args()
+    options = serve.parser(__doc__, "console").parse_args()
     backend = Vhost.UserBackend(device_id=Vhost.DeviceId.CONSOLE, n_queues=2)
     backend.connect("kick", Console(backend).on_kick)
     serve.run(backend, options)

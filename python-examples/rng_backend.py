@@ -16,7 +16,7 @@ def on_kick(backend, queue):
 
 
 if __name__ == "__main__":
-    options = serve.parser(__doc__).parse_args()
+    options = serve.parser(__doc__, "rng").parse_args()
     rng = Vhost.UserBackend(device_id=Vhost.DeviceId.ENTROPY, n_queues=1)
     rng.connect("kick", on_kick)
     serve.run(rng, options)

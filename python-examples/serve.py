@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What the examples share: the command line of a vhost-user program, and its way out."""
+"""What the examples share: Vhost.UserProgram reads the options that every vhost-user program has,
+argparse those of each.
+"""
 
 import argparse
-import os
-import signal
 import sys
 
 import gi
@@ -12,13 +12,32 @@ gi.require_version("Vhost", "1")
 from gi.repository import GLib, Vhost  # noqa: E402
 
 
-def parser(description):
-    """Options that every vhost-user program has: where its socket is."""
-    options = argparse.ArgumentParser(description=description)
-    where = options.add_mutually_exclusive_group(required=True)
-    where.add_argument("--socket-path", metavar="PATH", help="the Unix socket")
-    where.add_argument("--fd", type=int, metavar="FDNUM", help="an inherited socket")
-    return options
+class Parser(argparse.ArgumentParser):
+    def __init__(self, description, kind, features):
+        super().__init__(description=description, allow_abbrev=False)
+        self.program = Vhost.UserProgram(device_type=kind, features=features)
+        self.add_argument("--socket-path", metavar="PATH", help="the Unix socket")
+        self.add_argument("--fd", metavar="FDNUM", help="an inherited socket, instead")
+        if kind:
+            self.add_argument("--print-capabilities", action="store_true", help="and do no more")
+
+    def parse_args(self):
+        try:
+            arguments = self.program.parse(sys.argv)
+        except GLib.Error as error:
+            self.error(error.message)
+        if self.program.print_capabilities():
+            self.exit()
+        options = super().parse_args(arguments[1:])
+        if not self.program.has_socket():
+            self.error("one of the arguments --socket-path --fd is required")
+        options.program = self.program
+        return options
+
+
+def parser(description, kind=None, features=()):
+    """kind, features: what --print-capabilities says of a back-end."""
+    return Parser(description, kind, list(features))
 
 
 def fail(error):
@@ -27,30 +46,9 @@ def fail(error):
     sys.exit(f"{sys.argv[0]}: {message}")
 
 
-def reach(backend, options, loop):
-    """Makes a device reachable; on a socket that is connected already it ends with its peer."""
-    if options.fd is None:
-        backend.listen(options.socket_path)
-        return
-    backend.open_fd(options.fd)
-    os.close(options.fd)  # the device has its own
-    if backend.is_connected():
-        backend.connect("disconnected", lambda _: loop.quit())
-
-
 def run(backend, options):
     """Serves a device until SIGTERM or SIGINT."""
-    loop = GLib.MainLoop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        GLib.unix_signal_add(GLib.PRIORITY_DEFAULT, number, loop.quit)
-    backend.connect("refused", lambda _, request, error: print(error.message, file=sys.stderr))
-    backend.connect("device-failed", lambda _, error: print(error.message, file=sys.stderr))
-    try:
-        reach(backend, options, loop)
-    except GLib.Error as error:
-        fail(error)
-    loop.run()
-    backend.close()
+    sys.exit(options.program.run(backend))
 
 
 def open_driver(options, n_queues, queue_size, features=()):
@@ -60,10 +58,7 @@ def open_driver(options, n_queues, queue_size, features=()):
     for bit in features:
         driver.props.wanted_features |= 1 << bit
     try:
-        if options.fd is not None:
-            frontend.open_fd(options.fd, None)
-        else:
-            frontend.open(options.socket_path, None)
+        options.program.open(frontend, None)
         driver.start(n_queues, queue_size, None)
     except GLib.Error as error:
         fail(error)

@@ -37,6 +37,7 @@ struct _VhostDriver {
 
   VhostDevice *device;
   gulong disconnected_id;
+  gulong resuming_id;
   guint64 wanted; /* property */
   guint64 memory_size;
   guint64 features; /* in use */
@@ -126,13 +127,20 @@ tell_status (VhostDriver *driver, guint status, GCancellable *cancellable, GErro
   return FALSE;
 }
 
-/* While somebody waits for a queue, it is the device that sees itself leave. */
+/* A wait for a queue is a wait for its device, which may have something to say first. */
 static int
-wait_readable (int fd, gint64 deadline, GCancellable *cancellable, gpointer data, GError **error)
+wait_for_device (int fd, gint64 deadline, gpointer data, GCancellable *cancellable, GError **error)
 {
-  VhostDevice *device = data;
+  g_autoptr (VhostDevice) device = g_object_ref (data);
+  gint64 left = MAX (0, deadline - g_get_monotonic_time ());
+  g_autoptr (GError) reason = NULL;
 
-  return VHOST_DEVICE_GET_IFACE (device)->wait_readable (device, fd, deadline, cancellable, error);
+  if (vhost_device_wait_readable (device, fd, (guint) ((left + 999) / 1000), cancellable, &reason))
+    return 1;
+  if (g_error_matches (reason, VHOST_ERROR, VHOST_ERROR_TIMED_OUT))
+    return 0;
+  g_propagate_error (error, g_steal_pointer (&reason));
+  return -1;
 }
 
 static gboolean
@@ -160,8 +168,7 @@ lay_out_queues (VhostDriver *driver, guint queue_size, GError **error)
         address, error);
     if (driver->queues[i] == NULL)
       return FALSE;
-    if (VHOST_DEVICE_GET_IFACE (driver->device)->wait_readable != NULL)
-      vhost_driver_queue_set_wait_func (driver->queues[i], wait_readable, driver->device);
+    vhost_driver_queue_set_wait_func (driver->queues[i], wait_for_device, driver->device);
   }
   return TRUE;
 }
@@ -227,6 +234,17 @@ on_disconnected (VhostDevice *device, const GError *error, gpointer data)
                     : g_error_new (VHOST_ERROR, VHOST_ERROR_DISCONNECTED, "the device has left");
 
   forget_queues (data, reason);
+}
+
+static void
+on_resuming (VhostDevice *device, gpointer data)
+{
+  VhostDriver *driver = data;
+
+  for (guint i = 0; driver->queues != NULL && i < driver->n_queues; i++) {
+    if (driver->queues[i] != NULL)
+      vhost_driver_queue_offer_again (driver->queues[i]);
+  }
 }
 
 static gboolean
@@ -449,6 +467,7 @@ set_device (VhostDriver *driver, VhostDevice *device)
   driver->device = g_object_ref (device);
   driver->disconnected_id =
       g_signal_connect (device, "disconnected", G_CALLBACK (on_disconnected), driver);
+  driver->resuming_id = g_signal_connect (device, "resuming", G_CALLBACK (on_resuming), driver);
 }
 
 static void
@@ -459,6 +478,7 @@ vhost_driver_dispose (GObject *object)
 
   forget_queues (driver, gone);
   g_clear_signal_handler (&driver->disconnected_id, driver->device);
+  g_clear_signal_handler (&driver->resuming_id, driver->device);
   g_clear_object (&driver->device);
   G_OBJECT_CLASS (vhost_driver_parent_class)->dispose (object);
 }
@@ -532,7 +552,8 @@ vhost_driver_class_init (VhostDriverClass *klass)
    * VhostDriver:wanted-features:
    *
    * The VIRTIO feature bits to accept when they are offered. From the start: VERSION_1,
-   * INDIRECT_DESC and EVENT_IDX. Add those of the device kind that the caller knows how to use.
+   * INDIRECT_DESC, EVENT_IDX and RING_PACKED. Add those of the device kind that the caller knows
+   * how to use.
    *
    * Since: 1.0
    */

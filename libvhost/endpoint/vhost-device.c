@@ -5,7 +5,7 @@
  * message types”) */
 
 #include "core/vhost-error-private.h"
-#include "endpoint/vhost-device.h"
+#include "endpoint/vhost-device-private.h"
 
 G_DEFINE_INTERFACE (VhostDevice, vhost_device, G_TYPE_OBJECT)
 
@@ -47,6 +47,8 @@ vhost_device_default_init (VhostDeviceInterface *iface)
    */
   g_signal_new ("disconnected", VHOST_TYPE_DEVICE, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL,
                 G_TYPE_NONE, 1, G_TYPE_ERROR);
+
+  vhost_device_add_reconnect_signals ();
 }
 
 static gboolean

@@ -17,6 +17,7 @@ typedef struct {
   guint16 n_descs;       /* of the chain that begins here; 0: none is outstanding */
   guint32 writable_size; /* what the length that comes back is clamped to */
   gpointer cookie;
+  guint64 sequence; /* split: how many chains were added before it */
 } VhostDriverShadow;
 
 typedef struct {

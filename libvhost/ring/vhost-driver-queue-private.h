@@ -41,14 +41,17 @@ VhostDriverQueue *vhost_driver_queue_new (guint index, guint size, gboolean pack
 void vhost_driver_queue_get_ring (VhostDriverQueue *queue, VhostDriverRing *ring);
 int vhost_driver_queue_peek_kick_fd (VhostDriverQueue *queue);
 
-/* Waits for the call descriptor as vhost_fd_wait_readable() does, and watches somebody else
- * meanwhile. It may shut the queue down. */
-typedef int (*VhostDriverQueueWaitFunc) (int fd, gint64 deadline, GCancellable *cancellable,
-                                         gpointer data, GError **error);
-
-/* @func is not called any more once the queue is shut down. */
-void vhost_driver_queue_set_wait_func (VhostDriverQueue *queue, VhostDriverQueueWaitFunc func,
-                                       gpointer data);
-
 /* The device is gone: waiting and adding fail from now on. */
 void vhost_driver_queue_shut_down (VhostDriverQueue *queue, const GError *reason);
+
+/* Waits until @fd is readable: 1, 0 at the deadline, or -1 with an error. May shut the queue down.
+ */
+typedef int (*VhostDriverWaitFunc) (int fd, gint64 deadline, gpointer data,
+                                    GCancellable *cancellable, GError **error);
+
+/* How the queue waits for a call, until it is shut down; as long as there is none, with poll(). */
+void vhost_driver_queue_set_wait_func (VhostDriverQueue *queue, VhostDriverWaitFunc func,
+                                       gpointer data);
+
+/* The device that left is about to be followed by another one. */
+void vhost_driver_queue_offer_again (VhostDriverQueue *queue);

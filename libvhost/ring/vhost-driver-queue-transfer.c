@@ -231,7 +231,7 @@ static gboolean
 wait_for_call (VhostDriverQueue *self, gint64 deadline, GCancellable *cancellable, GError **error)
 {
   int result = self->wait_func != NULL
-                   ? self->wait_func (self->call_fd, deadline, cancellable, self->wait_data, error)
+                   ? self->wait_func (self->call_fd, deadline, self->wait_data, cancellable, error)
                    : vhost_fd_wait_readable (self->call_fd, deadline, cancellable, error);
 
   if (result == 0)

@@ -239,19 +239,25 @@ vhost_driver_queue_peek_kick_fd (VhostDriverQueue *self)
 }
 
 void
-vhost_driver_queue_set_wait_func (VhostDriverQueue *self, VhostDriverQueueWaitFunc func,
-                                  gpointer data)
+vhost_driver_queue_shut_down (VhostDriverQueue *self, const GError *reason)
+{
+  if (self->shut_down == NULL)
+    self->shut_down = g_error_copy (reason);
+  self->wait_func = NULL;
+}
+
+void
+vhost_driver_queue_set_wait_func (VhostDriverQueue *self, VhostDriverWaitFunc func, gpointer data)
 {
   self->wait_func = func;
   self->wait_data = data;
 }
 
+/* A ring that breaks by it is told of by the next call. */
 void
-vhost_driver_queue_shut_down (VhostDriverQueue *self, const GError *reason)
+vhost_driver_queue_offer_again (VhostDriverQueue *self)
 {
-  self->wait_func = NULL;
-  if (self->shut_down == NULL)
-    self->shut_down = g_error_copy (reason);
+  vhost_driver_ring_offer_again (&self->ring);
 }
 
 /* --- State --------------------------------------------------------------------------------- */

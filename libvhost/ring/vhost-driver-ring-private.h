@@ -66,3 +66,11 @@ vhost_driver_ring_enable_notifications (VhostDriverSideRing *ring)
     return vhost_packed_driver_enable_notifications (&ring->packed_ring);
   return vhost_split_driver_enable_notifications (&ring->split);
 }
+
+/* A packed ring has no index at which another device could go on: there is nothing to put in order,
+ * and whoever reconnects refuses it. */
+static inline gboolean
+vhost_driver_ring_offer_again (VhostDriverSideRing *ring)
+{
+  return ring->packed || vhost_split_driver_offer_again (&ring->split);
+}

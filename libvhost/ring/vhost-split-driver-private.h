@@ -16,6 +16,8 @@ typedef struct {
   guint16 kicked_idx;
   gboolean kicked_valid;
   guint16 last_used;
+  guint64 n_added;
+  guint64 n_published;
 } VhostSplitDriver;
 
 /* The three parts must be zeroed and mapped; all of it lies in memory the caller keeps. */
@@ -39,3 +41,8 @@ void vhost_split_driver_disable_notifications (VhostSplitDriver *ring);
 
 /* Asks for a call at the next used chain; TRUE when one is there already. */
 gboolean vhost_split_driver_enable_notifications (VhostSplitDriver *ring);
+
+/* The device has left; another one goes on at used->idx, and will fetch from there what is
+ * available. Puts what was published and not used there, oldest first. FALSE: the used ring does
+ * not fit what is outstanding, and the ring is broken. */
+gboolean vhost_split_driver_offer_again (VhostSplitDriver *ring);

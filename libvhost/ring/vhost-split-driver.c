@@ -92,6 +92,7 @@ vhost_split_driver_add (VhostSplitDriver *ring, const VhostDriverPiece *pieces, 
   ring->common.shadow[head].writable_size =
       vhost_driver_get_writable_size (pieces + n_readable, n_writable);
   ring->common.shadow[head].cookie = cookie;
+  ring->common.shadow[head].sequence = ring->n_added++;
   vhost_ring_store16 (&ring->avail->ring[ring->avail_idx & (ring->common.size - 1)], head);
   ring->avail_idx++;
   ring->common.n_outstanding++;
@@ -110,6 +111,7 @@ vhost_split_driver_publish (VhostSplitDriver *ring)
   vhost_ring_store16_release (&ring->avail->idx, now);
   ring->kicked_idx = now;
   ring->kicked_valid = TRUE;
+  ring->n_published = ring->n_added;
   vhost_ring_full_barrier ();
 
   if (!ring->common.event_idx)
@@ -175,4 +177,59 @@ vhost_split_driver_enable_notifications (VhostSplitDriver *ring)
     vhost_ring_store16 (&ring->avail->flags, 0);
   vhost_ring_full_barrier ();
   return vhost_ring_load16 (&ring->used->idx) != ring->last_used;
+}
+
+/* --- Another device ------------------------------------------------------------------------ */
+
+/* Marks the heads that are in the used ring and were not collected. */
+static gboolean
+mark_used (VhostSplitDriver *ring, guint16 idx, gboolean *used)
+{
+  if ((guint16) (idx - ring->last_used) > ring->common.n_outstanding)
+    return vhost_driver_common_set_fault (&ring->common, VHOST_RING_FAULT_INDEX_JUMP, idx);
+  for (guint16 i = ring->last_used; i != idx; i++) {
+    guint32 id = vhost_ring_load32 (&ring->used->ring[i & (ring->common.size - 1)].id);
+
+    if (!vhost_driver_common_check_id (&ring->common, id))
+      return FALSE;
+    if (used[id])
+      return vhost_driver_common_set_fault (&ring->common, VHOST_RING_FAULT_NOT_OUTSTANDING, id);
+    used[id] = TRUE;
+  }
+  return TRUE;
+}
+
+static int
+compare_age (gconstpointer a, gconstpointer b, gpointer data)
+{
+  const VhostDriverShadow *shadow = data;
+  guint64 first = shadow[*(const guint16 *) a].sequence;
+  guint64 second = shadow[*(const guint16 *) b].sequence;
+
+  return first < second ? -1 : first > second;
+}
+
+gboolean
+vhost_split_driver_offer_again (VhostSplitDriver *ring)
+{
+  guint16 idx = vhost_ring_load16_acquire (&ring->used->idx);
+  g_autofree gboolean *used = g_new0 (gboolean, ring->common.size);
+  g_autofree guint16 *heads = g_new (guint16, ring->common.size);
+  guint n = 0;
+
+  if (ring->common.error.fault != VHOST_RING_FAULT_NONE || !mark_used (ring, idx, used))
+    return FALSE;
+  for (guint i = 0; i < ring->common.size; i++) {
+    const VhostDriverShadow *chain = &ring->common.shadow[i];
+
+    if (chain->n_descs > 0 && !used[i] && chain->sequence < ring->n_published)
+      heads[n++] = (guint16) i;
+  }
+  if (n != (guint16) (ring->kicked_idx - idx))
+    return vhost_driver_common_set_fault (&ring->common, VHOST_RING_FAULT_INDEX_JUMP, idx);
+  g_qsort_with_data (heads, (int) n, sizeof *heads, compare_age, ring->common.shadow);
+  for (guint i = 0; i < n; i++)
+    vhost_ring_store16 (&ring->avail->ring[(idx + i) & (ring->common.size - 1)], heads[i]);
+  vhost_ring_full_barrier ();
+  return TRUE;
 }

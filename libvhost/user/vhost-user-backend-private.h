@@ -5,6 +5,7 @@
 #include "endpoint/vhost-backend-private.h"
 #include "user/vhost-user-backend.h"
 #include "user/vhost-user-connection-private.h"
+#include "user/vhost-user-retry-private.h"
 
 struct _VhostUserBackend {
   VhostBackend parent_instance;
@@ -15,6 +16,12 @@ struct _VhostUserBackend {
   int listen_fd;
   VhostWatch *listen_watch;
   GSource *listen_retry; /* accept() had no descriptor left */
+
+  /* how it comes to a front-end */
+  char *peer_path;          /* NULL: it was not open()ed */
+  guint reconnect_interval; /* ms; 0: off */
+  VhostUserRetry retry;
+  GSource *retry_timer;
 
   /* the session */
   VhostUserConnection *connection;
@@ -70,3 +77,10 @@ gboolean vhost_user_backend_take_channel (VhostUserBackend *backend, int fd, GEr
 void vhost_user_backend_emit_refused (VhostUserBackend *backend, guint request,
                                       const GError *error);
 void vhost_user_backend_drop_connection (VhostUserBackend *backend);
+gboolean vhost_user_backend_check_closed (VhostUserBackend *backend, GError **error);
+void vhost_user_backend_use_current_context (VhostUserBackend *backend);
+gboolean vhost_user_backend_take_connection (VhostUserBackend *backend, int fd, GError **error);
+
+/* vhost-user-backend-reconnect.c: nothing to do for a back-end that does not reconnect. */
+void vhost_user_backend_reconnect_later (VhostUserBackend *backend);
+void vhost_user_backend_stop_reconnecting (VhostUserBackend *backend);

@@ -20,6 +20,7 @@ enum {
   PROP_ACKED_PROTOCOL_FEATURES,
   PROP_TIMEOUT,
   PROP_DRAIN_TIMEOUT,
+  PROP_RECONNECT_INTERVAL,
   N_PROPERTIES,
 };
 
@@ -75,6 +76,7 @@ vhost_user_backend_drop_connection (VhostUserBackend *backend)
   backend->owned = FALSE;
   vhost_backend_end_session (VHOST_BACKEND (backend));
   watch_listener (backend);
+  vhost_user_backend_reconnect_later (backend);
 }
 
 static void
@@ -89,8 +91,8 @@ on_connection_closed (VhostUserConnection *connection, const GError *error, gpoi
   vhost_user_backend_drop_connection (backend);
 }
 
-static gboolean
-take_connection (VhostUserBackend *backend, int fd, GError **error)
+gboolean
+vhost_user_backend_take_connection (VhostUserBackend *backend, int fd, GError **error)
 {
   g_autoptr (VhostUserConnection) connection =
       vhost_user_connection_new_take_fd (fd, VHOST_USER_ROLE_FRONTEND, FALSE);
@@ -138,7 +140,7 @@ on_listener_ready (guint32 events, gpointer data)
     return;
   }
   vhost_watch_clear (&backend->listen_watch);
-  if (!take_connection (backend, fd, &error)) {
+  if (!vhost_user_backend_take_connection (backend, fd, &error)) {
     vhost_backend_report_failure (VHOST_BACKEND (backend), error);
     retry_accept_later (backend);
   }
@@ -157,16 +159,16 @@ watch_listener (VhostUserBackend *backend)
     vhost_backend_report_failure (VHOST_BACKEND (backend), error);
 }
 
-static gboolean
-check_closed (VhostUserBackend *backend, GError **error)
+gboolean
+vhost_user_backend_check_closed (VhostUserBackend *backend, GError **error)
 {
-  if (backend->listen_fd < 0 && backend->connection == NULL)
+  if (backend->listen_fd < 0 && backend->connection == NULL && backend->retry_timer == NULL)
     return TRUE;
   return vhost_set_error (error, VHOST_ERROR_BAD_STATE, "the back-end is open already");
 }
 
-static void
-use_current_context (VhostUserBackend *backend)
+void
+vhost_user_backend_use_current_context (VhostUserBackend *backend)
 {
   g_clear_pointer (&backend->reactor, vhost_reactor_unref);
   backend->reactor = vhost_reactor_get ();
@@ -175,7 +177,7 @@ use_current_context (VhostUserBackend *backend)
 static gboolean
 take_listener (VhostUserBackend *backend, int fd)
 {
-  use_current_context (backend);
+  vhost_user_backend_use_current_context (backend);
   backend->listen_fd = fd;
   watch_listener (backend);
   return TRUE;
@@ -220,47 +222,13 @@ vhost_user_backend_listen (VhostUserBackend *backend, const char *path, GError *
   g_return_val_if_fail (VHOST_USER_IS_BACKEND (backend), FALSE);
   g_return_val_if_fail (path != NULL, FALSE);
 
-  if (!check_closed (backend, error))
+  if (!vhost_user_backend_check_closed (backend, error))
     return FALSE;
   fd = vhost_user_socket_listen (path, error);
   if (fd < 0)
     return FALSE;
   backend->path = g_strdup (path);
   return take_listener (backend, fd);
-}
-
-/**
- * vhost_user_backend_open:
- * @backend: a back-end
- * @path: (type filename): the socket at which a front-end listens
- * @cancellable: (nullable): to give up early
- * @error: return location
- *
- * Connects to a front-end that listens, and serves it in the thread-default main context.
- *
- * Returns: %TRUE, or %FALSE with %VHOST_ERROR_BAD_STATE when the back-end is open already, or a
- *   #GIOErrorEnum when nobody listens
- *
- * Since: 1.0
- */
-gboolean
-vhost_user_backend_open (VhostUserBackend *backend, const char *path, GCancellable *cancellable,
-                         GError **error)
-{
-  int fd;
-
-  g_return_val_if_fail (VHOST_USER_IS_BACKEND (backend), FALSE);
-  g_return_val_if_fail (path != NULL, FALSE);
-
-  if (!check_closed (backend, error))
-    return FALSE;
-  fd = vhost_user_socket_connect (
-      path, g_get_monotonic_time () + backend->timeout * G_TIME_SPAN_MILLISECOND, cancellable,
-      error);
-  if (fd < 0)
-    return FALSE;
-  use_current_context (backend);
-  return take_connection (backend, fd, error);
 }
 
 /**
@@ -285,15 +253,16 @@ vhost_user_backend_open_fd (VhostUserBackend *backend, int fd, GError **error)
 
   g_return_val_if_fail (VHOST_USER_IS_BACKEND (backend), FALSE);
 
-  if (!check_closed (backend, error) || !vhost_user_socket_check (fd, &listening, error))
+  if (!vhost_user_backend_check_closed (backend, error) ||
+      !vhost_user_socket_check (fd, &listening, error))
     return FALSE;
   copy = vhost_fd_dup (fd, error);
   if (copy < 0)
     return FALSE;
   if (listening)
     return take_listener (backend, copy);
-  use_current_context (backend);
-  return take_connection (backend, copy, error);
+  vhost_user_backend_use_current_context (backend);
+  return vhost_user_backend_take_connection (backend, copy, error);
 }
 
 /**
@@ -310,6 +279,7 @@ vhost_user_backend_close (VhostUserBackend *backend)
 {
   g_return_if_fail (VHOST_USER_IS_BACKEND (backend));
 
+  vhost_user_backend_stop_reconnecting (backend);
   vhost_watch_clear (&backend->listen_watch);
   if (backend->listen_retry != NULL) {
     g_source_destroy (backend->listen_retry);
@@ -429,6 +399,9 @@ vhost_user_backend_get_property (GObject *object, guint id, GValue *value, GPara
   case PROP_DRAIN_TIMEOUT:
     g_value_set_uint (value, backend->drain_timeout);
     break;
+  case PROP_RECONNECT_INTERVAL:
+    g_value_set_uint (value, backend->reconnect_interval);
+    break;
   default:
     G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
   }
@@ -448,6 +421,9 @@ vhost_user_backend_set_property (GObject *object, guint id, const GValue *value,
     break;
   case PROP_DRAIN_TIMEOUT:
     backend->drain_timeout = g_value_get_uint (value);
+    break;
+  case PROP_RECONNECT_INTERVAL:
+    backend->reconnect_interval = g_value_get_uint (value);
     break;
   default:
     G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
@@ -500,6 +476,18 @@ install_properties (GObjectClass *object_class)
    */
   properties[PROP_DRAIN_TIMEOUT] =
       g_param_spec_uint ("drain-timeout", NULL, NULL, 1, G_MAXINT, DEFAULT_TIMEOUT_MS, writable);
+  /**
+   * VhostUserBackend:reconnect-interval:
+   *
+   * Whether [method@Vhost.UserBackend.open] connects again after the front-end has left, and waits
+   * for one that does not listen yet: the pause between two attempts, in milliseconds. It doubles
+   * from attempt to attempt, up to one second. 0, as from the start, is off. In force from the next
+   * open() on.
+   *
+   * Since: 1.0
+   */
+  properties[PROP_RECONNECT_INTERVAL] =
+      g_param_spec_uint ("reconnect-interval", NULL, NULL, 0, G_MAXINT, 0, writable);
   g_object_class_install_properties (object_class, N_PROPERTIES, properties);
 }
 

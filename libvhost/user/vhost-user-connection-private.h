@@ -35,8 +35,8 @@ gboolean vhost_user_connection_start (VhostUserConnection *connection, VhostReac
 void vhost_user_connection_set_bad_frame_func (VhostUserConnection *connection,
                                                VhostUserBadFrameFunc func);
 
-/* Stops and goes on reading (an answer is still owed). Meanwhile the end of the stream goes
- * unnoticed. */
+/* Stops and goes on reading (an answer is still owed). A peer that leaves meanwhile is noticed;
+ * what it sent before is dropped then. */
 void vhost_user_connection_set_paused (VhostUserConnection *connection, gboolean paused);
 
 /* Which layouts are in force. */
@@ -46,10 +46,20 @@ void vhost_user_connection_set_protocol_features (VhostUserConnection *connectio
 /* Sends what the socket takes of @frame now; the rest goes out from the loop, or fails the
  * connection at the deadline. Descriptors stay the caller's, and are duplicated when they must
  * wait. More than 64 KiB waiting: the connection is failed. Without a loop (not started) it blocks
- * until sent, the deadline, or cancelled. The connection is of no use after an error. */
-gboolean vhost_user_connection_send_frame (VhostUserConnection *connection,
-                                           const VhostUserFrame *frame, GCancellable *cancellable,
-                                           GError **error);
+ * until sent, the deadline, or cancelled. The connection is of no use after an error. While it
+ * blocks, @other (or NULL), which is started, is served: a peer may wait for an answer there before
+ * it reads here. */
+gboolean vhost_user_connection_send_frame_serving (VhostUserConnection *connection,
+                                                   const VhostUserFrame *frame,
+                                                   VhostUserConnection *other,
+                                                   GCancellable *cancellable, GError **error);
+
+static inline gboolean
+vhost_user_connection_send_frame (VhostUserConnection *connection, const VhostUserFrame *frame,
+                                  GCancellable *cancellable, GError **error)
+{
+  return vhost_user_connection_send_frame_serving (connection, frame, NULL, cancellable, error);
+}
 
 /* Blocks for one whole message; the connection must not be started. @deadline: monotonic µs, or -1.
  * While it waits, @other (or NULL), which is started, is served: its frame function is called for
@@ -60,8 +70,10 @@ gboolean vhost_user_connection_receive_frame (VhostUserConnection *connection,
                                               VhostUserConnection *other, GCancellable *cancellable,
                                               GError **error);
 
-/* Reads what is there now, as the loop would. Started connections only. */
-void vhost_user_connection_process_input (VhostUserConnection *connection);
+/* For a started connection in a poll of the caller's own: what to poll its descriptor for (0:
+ * nothing), and what to call with the result. */
+GIOCondition vhost_user_connection_get_condition (VhostUserConnection *connection);
+void vhost_user_connection_process (guint32 condition, gpointer connection);
 
 /* The socket, to be watched between two calls; -1 once it is closed. */
 int vhost_user_connection_peek_fd (VhostUserConnection *connection);

@@ -5,8 +5,7 @@
 
 #include <sys/socket.h>
 #include "core/vhost-error-private.h"
-#include "user/vhost-user-connection-io-private.h"
-#include "user/vhost-user-connection-private.h"
+#include "user/vhost-user-connection-state-private.h"
 #include "user/vhost-user-message-private.h"
 
 #define MESSAGES_PER_WAKE_UP 16
@@ -19,39 +18,10 @@
  *
  * [class@Vhost.UserFrontend] and [class@Vhost.UserBackend] have connections of their own. This
  * class is for programs that speak the protocol themselves, such as a test that sends what no
- * honest peer would send.
- *
- * Use it from one thread at a time.
+ * honest peer would send. Use it from one thread at a time.
  *
  * Since: 1.0
  */
-struct _VhostUserConnection {
-  GObject parent_instance;
-
-  int fd; /* -1: closed */
-  VhostUserRole role;
-  gboolean requester;
-  guint64 protocol_features;
-  guint timeout; /* ms */
-  VhostUserInput input;
-  VhostUserOutput output;
-
-  /* From the start on. */
-  VhostReactor *reactor;
-  VhostWatch *watch;      /* while there is something to watch for */
-  GSource *timer;         /* while something is pending */
-  gint64 input_deadline;  /* of the message that has begun, or 0 */
-  gint64 output_deadline; /* of the message that waits first, or 0 */
-  gboolean paused;
-  VhostTask closed_task;
-  GError *closed_error;
-
-  VhostUserFrameFunc frame_func;
-  VhostUserBadFrameFunc bad_frame_func; /* NULL: such a message fails the connection */
-  VhostUserClosedFunc closed_func;
-  gpointer data;
-};
-
 G_DEFINE_FINAL_TYPE (VhostUserConnection, vhost_user_connection, G_TYPE_OBJECT)
 
 enum {
@@ -102,9 +72,8 @@ tell_closed (gpointer data)
     connection->closed_func (connection, error, connection->data);
 }
 
-/* Fails the connection and hands the caller the same error. */
-static gboolean
-fail_with (VhostUserConnection *connection, GError *own, GError **error)
+gboolean
+vhost_user_connection_fail (VhostUserConnection *connection, GError *own, GError **error)
 {
   if (error != NULL)
     *error = g_error_copy (own);
@@ -112,8 +81,8 @@ fail_with (VhostUserConnection *connection, GError *own, GError **error)
   return FALSE;
 }
 
-static gboolean
-check_open (VhostUserConnection *connection, GError **error)
+gboolean
+vhost_user_connection_check_open (VhostUserConnection *connection, GError **error)
 {
   if (connection->fd >= 0)
     return TRUE;
@@ -160,14 +129,20 @@ update_timer (VhostUserConnection *connection)
   g_source_set_ready_time (connection->timer, MIN (input, output));
 }
 
-static void on_ready (guint32 events, gpointer data);
+GIOCondition
+vhost_user_connection_get_condition (VhostUserConnection *connection)
+{
+  return (can_read (connection) ? G_IO_IN : 0) |
+         (vhost_user_output_is_waiting (&connection->output) ? G_IO_OUT : 0);
+}
 
-/* A hang-up is told whether asked for or not: with nothing to do there must be no watch. */
+/* While paused nothing is read, and only the peer's leaving is watched for. A hang-up is told
+ * whether asked for or not: with nothing to do there must be no watch. */
 static gboolean
 update_watch (VhostUserConnection *connection, GError **error)
 {
-  guint32 events = (can_read (connection) ? EPOLLIN : 0) |
-                   (vhost_user_output_is_waiting (&connection->output) ? EPOLLOUT : 0);
+  guint32 events = vhost_user_connection_get_condition (connection) | /* the bits are epoll's */
+                   (connection->paused ? EPOLLRDHUP : 0);
 
   if (events == 0)
     vhost_watch_clear (&connection->watch);
@@ -175,13 +150,12 @@ update_watch (VhostUserConnection *connection, GError **error)
     vhost_watch_set_events (connection->watch, events);
   else
     connection->watch = vhost_reactor_add_watch (connection->reactor, connection->fd, events,
-                                                 on_ready, connection, error);
+                                                 vhost_user_connection_process, connection, error);
   return events == 0 || connection->watch != NULL;
 }
 
-/* To be called after everything that reads, writes or pauses. */
-static void
-update (VhostUserConnection *connection)
+void
+vhost_user_connection_update (VhostUserConnection *connection)
 {
   GError *error = NULL;
   gboolean reading = can_read (connection) && vhost_user_input_is_partial (&connection->input);
@@ -211,7 +185,7 @@ on_deadline (gpointer data)
     fail (connection,
           g_error_new (VHOST_ERROR, VHOST_ERROR_TIMED_OUT,
                        "the peer did not read what it was sent within %u ms", connection->timeout));
-  update (connection);
+  vhost_user_connection_update (connection);
   return G_SOURCE_REMOVE;
 }
 
@@ -246,29 +220,28 @@ deliver (VhostUserConnection *connection)
     connection->frame_func (connection, &frame, connection->data);
 }
 
-static VhostUserIo
-read_input (VhostUserConnection *connection, GError **error)
+VhostUserIo
+vhost_user_connection_read (VhostUserConnection *connection, GError **error)
 {
   return vhost_user_input_read (&connection->input, connection->fd, connection->role,
                                 connection->requester, error);
 }
 
-void
-vhost_user_connection_process_input (VhostUserConnection *connection)
+static void
+process_input (VhostUserConnection *self)
 {
-  g_autoptr (VhostUserConnection) self = g_object_ref (connection);
   VhostUserIo result = VHOST_USER_IO_DONE;
   GError *error = NULL;
 
   for (guint i = 0; i < MESSAGES_PER_WAKE_UP && can_read (self) && result == VHOST_USER_IO_DONE;
        i++) {
-    result = read_input (self, &error);
+    result = vhost_user_connection_read (self, &error);
     if (result == VHOST_USER_IO_DONE)
       deliver (self);
   }
   if (result == VHOST_USER_IO_END || result == VHOST_USER_IO_FAILED)
     fail (self, error);
-  update (self);
+  vhost_user_connection_update (self);
 }
 
 static void
@@ -281,111 +254,20 @@ flush_output (VhostUserConnection *connection)
     fail (connection, error);
   if (connection->output.chunks.length < n_waiting)
     connection->output_deadline = 0; /* the next one gets its own */
-  update (connection);
+  vhost_user_connection_update (connection);
 }
 
-static void
-on_ready (guint32 events, gpointer data)
+void
+vhost_user_connection_process (guint32 events, gpointer data)
 {
   g_autoptr (VhostUserConnection) connection = g_object_ref (data);
 
   if (vhost_user_output_is_waiting (&connection->output))
     flush_output (connection);
-  if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0)
-    vhost_user_connection_process_input (connection);
-}
-
-/* Waiting, without a loop */
-
-/* Waits until @condition holds or @other was served, whichever comes first. */
-static gboolean
-wait_for (VhostUserConnection *connection, GIOCondition condition, gint64 deadline,
-          VhostUserConnection *other, GCancellable *cancellable, GError **error)
-{
-  gboolean serve = other != NULL && can_read (other);
-  GPollFD fds[2] = {
-    { .fd = connection->fd, .events = condition },
-    { .fd = serve ? other->fd : -1, .events = G_IO_IN },
-  };
-
-  if (!vhost_user_io_wait (fds, deadline, cancellable, error))
-    return FALSE;
-  if (fds[1].revents != 0)
-    vhost_user_connection_process_input (other);
-  return TRUE;
-}
-
-static gboolean
-finish_receive (VhostUserConnection *connection, VhostUserFrame *frame, GError **error)
-{
-  GError *own = NULL;
-
-  vhost_user_frame_move (frame, &connection->input.frame);
-  vhost_user_frame_check (connection->role, frame, connection->protocol_features, &own);
-  vhost_user_frame_show (connection->role, "←", frame, own);
-  if (own == NULL)
-    return TRUE;
-  vhost_user_frame_clear (frame);
-  return fail_with (connection, own, error);
-}
-
-gboolean
-vhost_user_connection_receive_frame (VhostUserConnection *connection, VhostUserFrame *frame,
-                                     gint64 deadline, VhostUserConnection *other,
-                                     GCancellable *cancellable, GError **error)
-{
-  g_autoptr (VhostUserConnection) self = g_object_ref (connection);
-  VhostUserIo result = VHOST_USER_IO_AGAIN;
-  GError *own = NULL;
-
-  if (self->reactor != NULL)
-    return vhost_set_error (error, VHOST_ERROR_BAD_STATE, "messages are read in the loop already");
-  while (result == VHOST_USER_IO_AGAIN) {
-    if (!check_open (self, error))
-      return FALSE;
-    result = read_input (self, &own);
-    if (result == VHOST_USER_IO_AGAIN &&
-        !wait_for (self, G_IO_IN, deadline, other, cancellable, error))
-      return FALSE;
-  }
-  if (result == VHOST_USER_IO_DONE)
-    return finish_receive (self, frame, error);
-  if (result == VHOST_USER_IO_END)
-    vhost_set_error (&own, VHOST_ERROR_DISCONNECTED, "the peer has left");
-  return fail_with (self, own, error);
-}
-
-static VhostUserIo
-wait_for_output (VhostUserConnection *connection, GCancellable *cancellable, GError **error)
-{
-  gint64 deadline = g_get_monotonic_time () + connection->timeout * (gint64) 1000;
-  VhostUserIo result = VHOST_USER_IO_AGAIN;
-
-  while (result == VHOST_USER_IO_AGAIN) {
-    if (!wait_for (connection, G_IO_OUT, deadline, NULL, cancellable, error))
-      return VHOST_USER_IO_FAILED;
-    result = vhost_user_output_flush (&connection->output, connection->fd, error);
-  }
-  return result;
-}
-
-gboolean
-vhost_user_connection_send_frame (VhostUserConnection *connection, const VhostUserFrame *frame,
-                                  GCancellable *cancellable, GError **error)
-{
-  VhostUserIo result;
-  GError *own = NULL;
-
-  if (!check_open (connection, error) || g_cancellable_set_error_if_cancelled (cancellable, error))
-    return FALSE;
-  vhost_user_frame_show (connection->role, "→", frame, NULL);
-  result = vhost_user_output_send (&connection->output, connection->fd, frame, &own);
-  if (result == VHOST_USER_IO_AGAIN && connection->reactor == NULL)
-    result = wait_for_output (connection, cancellable, &own);
-  if (result == VHOST_USER_IO_FAILED)
-    return fail_with (connection, own, error);
-  update (connection);
-  return TRUE;
+  if (connection->paused && (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0)
+    fail (connection, NULL); /* what it sent before and is still unread was for nobody */
+  else if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0)
+    process_input (connection);
 }
 
 /* What the endpoints set up */
@@ -406,7 +288,7 @@ vhost_user_connection_start (VhostUserConnection *connection, VhostReactor *reac
                              VhostUserFrameFunc frame_func, VhostUserClosedFunc closed_func,
                              gpointer data, GError **error)
 {
-  if (!check_open (connection, error))
+  if (!vhost_user_connection_check_open (connection, error))
     return FALSE;
   if (connection->reactor != NULL)
     return vhost_set_error (error, VHOST_ERROR_BAD_STATE, "messages are read in the loop already");
@@ -415,7 +297,7 @@ vhost_user_connection_start (VhostUserConnection *connection, VhostReactor *reac
   connection->closed_func = closed_func;
   connection->data = data;
   if (update_watch (connection, error)) {
-    update (connection);
+    vhost_user_connection_update (connection);
     return TRUE;
   }
   g_clear_pointer (&connection->reactor, vhost_reactor_unref);
@@ -434,7 +316,7 @@ void
 vhost_user_connection_set_paused (VhostUserConnection *connection, gboolean paused)
 {
   connection->paused = paused;
-  update (connection);
+  vhost_user_connection_update (connection);
 }
 
 void

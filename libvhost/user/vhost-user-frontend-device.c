@@ -13,6 +13,17 @@ is_acked (VhostUserFrontend *frontend, guint bit)
   return vhost_word_has (frontend->acked_protocol, bit);
 }
 
+/* For calls that look at something else before they send. */
+static gboolean
+check_open (VhostUserFrontend *frontend, const char *request, GCancellable *cancellable,
+            GError **error)
+{
+  if (vhost_user_frontend_check_open (frontend, cancellable, error))
+    return TRUE;
+  g_prefix_error (error, "%s: ", request);
+  return FALSE;
+}
+
 static gboolean
 call_empty (VhostDevice *device, VhostUserFrontendCode code, GCancellable *cancellable,
             GError **error)
@@ -60,7 +71,15 @@ ask_number (VhostDevice *device, VhostUserFrontendCode code, guint64 *number,
   return TRUE;
 }
 
-/* PROTOCOL_FEATURES is between the two sockets' ends: no driver sees it. */
+/* What no driver sees: PROTOCOL_FEATURES is between the two sockets' ends, and packed rings cannot
+ * go on with another back-end. */
+static guint64
+get_hidden (VhostUserFrontend *frontend)
+{
+  return VHOST_BIT (VHOST_FEATURE_PROTOCOL_FEATURES) |
+         (frontend->session != NULL ? VHOST_BIT (VHOST_FEATURE_RING_PACKED) : 0);
+}
+
 static guint64
 frontend_get_features (VhostDevice *device, GCancellable *cancellable, GError **error)
 {
@@ -69,15 +88,19 @@ frontend_get_features (VhostDevice *device, GCancellable *cancellable, GError **
   if (!ask_number (device, VHOST_USER_FRONTEND_CODE_GET_FEATURES, &features, cancellable, error))
     return 0;
   VHOST_USER_FRONTEND (device)->offered = features;
-  return features & ~VHOST_BIT (VHOST_FEATURE_PROTOCOL_FEATURES);
+  return features & ~get_hidden (VHOST_USER_FRONTEND (device));
 }
 
 static gboolean
 frontend_set_features (VhostDevice *device, guint64 features, GCancellable *cancellable,
                        GError **error)
 {
-  guint64 offered = VHOST_USER_FRONTEND (device)->offered;
+  VhostUserFrontend *frontend = VHOST_USER_FRONTEND (device);
+  guint64 offered;
 
+  if (!check_open (frontend, "SET_FEATURES", cancellable, error))
+    return FALSE;
+  offered = frontend->offered;
   return call_number (device, VHOST_USER_FRONTEND_CODE_SET_FEATURES,
                       features | (offered & VHOST_BIT (VHOST_FEATURE_PROTOCOL_FEATURES)),
                       cancellable, error);
@@ -106,15 +129,6 @@ describe_region (const VhostMemoryRegion *region)
 {
   return (VhostUserRegion){ region->guest_address, region->size, region->user_address,
                             region->offset };
-}
-
-/* For calls that look at something else before they send. */
-static gboolean
-check_open (VhostUserFrontend *frontend, const char *request, GError **error)
-{
-  if (frontend->connection != NULL)
-    return TRUE;
-  return vhost_set_error (error, VHOST_ERROR_DISCONNECTED, "%s: there is no back-end", request);
 }
 
 static gboolean
@@ -178,7 +192,7 @@ send_region (VhostUserFrontend *frontend, VhostUserFrontendCode code, VhostMemor
     vhost_memory_unref (changed);
     return FALSE;
   }
-  vhost_memory_unref (frontend->memory);
+  g_clear_pointer (&frontend->memory, vhost_memory_unref); /* none, if another back-end came */
   frontend->memory = changed;
   return TRUE;
 }
@@ -263,7 +277,8 @@ frontend_set_memory (VhostDevice *device, VhostMemory *memory, GCancellable *can
 {
   VhostUserFrontend *frontend = VHOST_USER_FRONTEND (device);
 
-  if (!check_open (frontend, "SET_MEM_TABLE", error) || !check_regions (frontend, memory, error))
+  if (!check_open (frontend, "SET_MEM_TABLE", cancellable, error) ||
+      !check_regions (frontend, memory, error))
     return FALSE;
   if (is_acked (frontend, VHOST_USER_PROTOCOL_FEATURE_CONFIGURE_MEM_SLOTS))
     return send_difference (frontend, memory, cancellable, error);
@@ -308,7 +323,7 @@ frontend_set_vring_addr (VhostDevice *device, guint index, guint flags, guint64 
   addr->index = index;
   addr->flags = flags;
   addr->log = log;
-  return check_open (frontend, "SET_VRING_ADDR", error) &&
+  return check_open (frontend, "SET_VRING_ADDR", cancellable, error) &&
          find_user_address (frontend, desc, &addr->desc, error) &&
          find_user_address (frontend, avail, &addr->avail, error) &&
          find_user_address (frontend, used, &addr->used, error) &&
@@ -393,7 +408,7 @@ frontend_set_vring_enable (VhostDevice *device, guint index, gboolean enable,
   VhostUserFrontend *frontend = VHOST_USER_FRONTEND (device);
   guint64 features;
 
-  if (!check_open (frontend, "SET_VRING_ENABLE", error))
+  if (!check_open (frontend, "SET_VRING_ENABLE", cancellable, error))
     return FALSE;
   if (!vhost_word_has (frontend->offered, VHOST_FEATURE_PROTOCOL_FEATURES))
     return TRUE; /* rings are enabled from SET_FEATURES on, and cannot be disabled */
@@ -488,24 +503,6 @@ frontend_reset (VhostDevice *device, GCancellable *cancellable, GError **error)
   return call_empty (device, VHOST_USER_FRONTEND_CODE_RESET_DEVICE, cancellable, error);
 }
 
-static int
-frontend_wait_readable (VhostDevice *device, int fd, gint64 deadline, GCancellable *cancellable,
-                        GError **error)
-{
-  g_autoptr (VhostUserFrontend) frontend = g_object_ref (VHOST_USER_FRONTEND (device));
-
-  while (frontend->connection != NULL) {
-    int result = vhost_fd_wait_either (fd, vhost_user_connection_peek_fd (frontend->connection),
-                                       deadline, cancellable, error);
-
-    if (result != 2)
-      return result;
-    vhost_user_frontend_look_up (frontend);
-  }
-  vhost_set_error (error, VHOST_ERROR_DISCONNECTED, "the back-end has left");
-  return -1;
-}
-
 void
 vhost_user_frontend_init_device (gpointer data, gpointer user_data)
 {
@@ -530,5 +527,5 @@ vhost_user_frontend_init_device (gpointer data, gpointer user_data)
   iface->get_status = frontend_get_status;
   iface->set_status = frontend_set_status;
   iface->reset = frontend_reset;
-  iface->wait_readable = frontend_wait_readable;
+  iface->wait_readable = vhost_user_frontend_wait_readable;
 }

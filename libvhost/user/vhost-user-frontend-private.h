@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* State of a front-end, shared by its two files. One thread, the one that opened it. */
+/* State of a front-end, shared by its files. One thread, the one that opened it. */
 #pragma once
 
 #include "core/vhost-features-private.h"
 #include "memory/vhost-memory-private.h"
 #include "user/vhost-user-connection-private.h"
+#include "user/vhost-user-frontend-session-private.h"
 #include "user/vhost-user-frontend.h"
+#include "user/vhost-user-retry-private.h"
 
 struct _VhostUserFrontend {
   GObject parent_instance;
@@ -24,6 +26,19 @@ struct _VhostUserFrontend {
   guint n_slots;
   guint timeout;       /* ms */
   VhostMemory *memory; /* what the back-end has */
+
+  /* reconnecting */
+  char *path;                /* where the back-end is, or comes */
+  int listen_fd;             /* -1: we connect */
+  guint reconnect_interval;  /* ms; 0: off */
+  guint reconnect_timeout;   /* ms */
+  VhostUserSession *session; /* NULL: a back-end that leaves is gone */
+  gboolean reconnecting;
+  gboolean replaying; /* inside an attempt */
+  gint64 reconnect_deadline, next_attempt;
+  gint64 call_deadline; /* of the caller, while replaying; or -1 */
+  VhostUserRetry retry;
+  GSource *retry_timer;
 };
 
 #define VHOST_USER_FRONTEND_PROTOCOL_FEATURES                                                      \
@@ -47,8 +62,30 @@ gboolean vhost_user_frontend_call (VhostUserFrontend *frontend, VhostUserFrame *
                                    VhostUserFrame *reply, GCancellable *cancellable,
                                    GError **error);
 
-/* The socket is readable, and no answer is waited for. */
-void vhost_user_frontend_look_up (VhostUserFrontend *frontend);
-
 /* vhost-user-frontend-device.c */
 void vhost_user_frontend_init_device (gpointer iface, gpointer data);
+
+/* vhost-user-frontend.c */
+gboolean vhost_user_frontend_take_connection (VhostUserFrontend *frontend, int fd,
+                                              GCancellable *cancellable, GError **error);
+void vhost_user_frontend_drop_connection (VhostUserFrontend *frontend);
+void vhost_user_frontend_forget_session (VhostUserFrontend *frontend);
+
+/* The socket is readable though nothing was asked. FALSE: the back-end is gone for good. */
+gboolean vhost_user_frontend_check_idle (VhostUserFrontend *frontend, GError **error);
+
+/* vhost-user-frontend-reconnect.c */
+/* The back-end has left. FALSE: it is not looked for again. */
+gboolean vhost_user_frontend_begin_reconnect (VhostUserFrontend *frontend, const GError *error);
+void vhost_user_frontend_end_reconnect (VhostUserFrontend *frontend);
+
+/* Is there a back-end? Waits while one is being reconnected to. */
+gboolean vhost_user_frontend_check_open (VhostUserFrontend *frontend, GCancellable *cancellable,
+                                         GError **error);
+
+/* See vhost_device_wait_readable(). */
+gboolean vhost_user_frontend_wait_readable (VhostDevice *device, int fd, guint timeout,
+                                            GCancellable *cancellable, GError **error);
+
+/* vhost-user-frontend-open.c */
+int vhost_user_frontend_accept_fd (VhostUserFrontend *frontend, GError **error);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Drives a device that is served at the other end of a vhost-user socket: opening, requests and
- * their answers, the back-end channel. One thread: calls block on the socket, with a deadline, and
- * serve the channel while they wait; between calls the thread-default main context of open()
+/* Drives a device that is served at the other end of a vhost-user socket: the handshake, requests
+ * and their answers, the back-end channel. One thread: calls block on the socket, with a deadline,
+ * and serve the channel while they wait; between calls the thread-default main context of open()
  * watches for the back-end to leave. (vhost-user, “Communication”, REPLY_ACK, “Back-end
  * communication”) */
 
@@ -9,26 +9,28 @@
 #include <sys/socket.h>
 #include "core/vhost-error-private.h"
 #include "user/vhost-user-frontend-private.h"
-#include "user/vhost-user-socket-private.h"
 
 G_DEFINE_FINAL_TYPE_WITH_CODE (
     VhostUserFrontend, vhost_user_frontend, G_TYPE_OBJECT,
     G_IMPLEMENT_INTERFACE (VHOST_TYPE_DEVICE, (GInterfaceInitFunc) vhost_user_frontend_init_device))
 
 #define DEFAULT_TIMEOUT_MS 10000
+#define DEFAULT_RECONNECT_TIMEOUT_MS 30000
 #define MAX_QUEUES 256
 
 enum {
   PROP_PROTOCOL_FEATURES = 1,
   PROP_ACKED_PROTOCOL_FEATURES,
   PROP_TIMEOUT,
+  PROP_RECONNECT_INTERVAL,
+  PROP_RECONNECT_TIMEOUT,
   N_PROPERTIES,
 };
 
 static GParamSpec *properties[N_PROPERTIES];
 
-static void
-drop_connection (VhostUserFrontend *frontend)
+void
+vhost_user_frontend_drop_connection (VhostUserFrontend *frontend)
 {
   vhost_watch_clear (&frontend->idle_watch);
   vhost_task_cancel (&frontend->config_task);
@@ -39,10 +41,17 @@ drop_connection (VhostUserFrontend *frontend)
   g_clear_object (&frontend->channel);
   g_clear_object (&frontend->connection);
   g_clear_pointer (&frontend->memory, vhost_memory_unref);
-  g_clear_pointer (&frontend->reactor, vhost_reactor_unref);
   frontend->acked_protocol = 0;
   frontend->offered = 0;
   frontend->n_queues = 0;
+}
+
+void
+vhost_user_frontend_forget_session (VhostUserFrontend *frontend)
+{
+  vhost_user_frontend_end_reconnect (frontend);
+  g_clear_pointer (&frontend->session, vhost_user_session_free);
+  g_clear_pointer (&frontend->reactor, vhost_reactor_unref);
 }
 
 /* An opening that fails is told by its own error alone. */
@@ -52,9 +61,13 @@ fail_connection (VhostUserFrontend *frontend, const GError *error)
   gboolean was_open = frontend->idle_watch != NULL;
 
   g_object_ref (frontend);
-  drop_connection (frontend);
-  if (was_open)
+  if (!was_open) {
+    vhost_user_frontend_drop_connection (frontend);
+  } else if (!vhost_user_frontend_begin_reconnect (frontend, error)) {
+    vhost_user_frontend_drop_connection (frontend);
+    vhost_user_frontend_forget_session (frontend);
     g_signal_emit_by_name (frontend, "disconnected", error);
+  }
   g_object_unref (frontend);
 }
 
@@ -89,8 +102,10 @@ static gint64
 get_deadline (VhostUserFrontend *frontend, guint32 request)
 {
   gint64 patience = request == VHOST_USER_FRONTEND_CODE_GET_VRING_BASE ? 2 : 1;
+  gint64 deadline =
+      g_get_monotonic_time () + patience * frontend->timeout * G_TIME_SPAN_MILLISECOND;
 
-  return g_get_monotonic_time () + patience * frontend->timeout * G_TIME_SPAN_MILLISECOND;
+  return frontend->call_deadline < 0 ? deadline : MIN (deadline, frontend->call_deadline);
 }
 
 static gboolean
@@ -111,7 +126,8 @@ static gboolean
 exchange (VhostUserFrontend *frontend, VhostUserFrame *frame, VhostUserFrame *reply,
           GCancellable *cancellable, GError **error)
 {
-  if (!vhost_user_connection_send_frame (frontend->connection, frame, cancellable, error))
+  if (!vhost_user_connection_send_frame_serving (frontend->connection, frame, frontend->channel,
+                                                 cancellable, error))
     return FALSE;
   return reply == NULL || receive_answer (frontend, frame->request, reply, cancellable, error);
 }
@@ -120,10 +136,28 @@ static gboolean
 check_call (VhostUserFrontend *frontend, const VhostUserRule *rule, GCancellable *cancellable,
             GError **error)
 {
-  if (frontend->connection == NULL)
-    return vhost_set_error (error, VHOST_ERROR_DISCONNECTED, "there is no back-end");
-  return !g_cancellable_set_error_if_cancelled (cancellable, error) &&
+  return vhost_user_frontend_check_open (frontend, cancellable, error) &&
+         !g_cancellable_set_error_if_cancelled (cancellable, error) &&
          check_gate (frontend, rule, error);
+}
+
+/* What the back-end took is remembered for the next one. */
+static gboolean
+finish_call (VhostUserFrontend *frontend, const VhostUserRule *rule, const VhostUserFrame *frame,
+             const VhostUserFrame *reply, const VhostUserFrame *ack, GError **error)
+{
+  if (ack != NULL && ack->payload.u64 != 0)
+    return vhost_set_error (error, VHOST_ERROR_REFUSED, "%s: the back-end refused", rule->name);
+  return frontend->session == NULL || frontend->replaying ||
+         vhost_user_session_record (frontend->session, frame, reply, error);
+}
+
+/* TRUE: the back-end is being reconnected to, and the request can be made again. */
+static gboolean
+lose_back_end (VhostUserFrontend *frontend, const GError *reason)
+{
+  fail_connection (frontend, reason);
+  return frontend->reconnecting && !frontend->replaying;
 }
 
 gboolean
@@ -133,48 +167,58 @@ vhost_user_frontend_call (VhostUserFrontend *frontend, VhostUserFrame *frame, Vh
   const VhostUserRule *rule = vhost_user_rule_find (VHOST_USER_ROLE_FRONTEND, frame->request);
   g_auto (VhostUserFrame) ack = { 0 };
   g_autoptr (GError) reason = NULL;
-  gboolean wants_ack =
-      reply == NULL && (rule->reply == VHOST_USER_REPLY_ACK_ALWAYS ||
-                        is_protocol_acked (frontend, VHOST_USER_PROTOCOL_FEATURE_REPLY_ACK));
+  gboolean wants_ack, done = FALSE;
 
-  if (!check_call (frontend, rule, cancellable, error)) {
-    g_prefix_error (error, "%s: ", rule->name);
-    return FALSE;
-  }
-  if (wants_ack)
-    frame->flags |= VHOST_USER_FLAGS_NEED_REPLY;
-  if (!exchange (frontend, frame, wants_ack ? &ack : reply, cancellable, &reason)) {
+  while (!done) {
+    if (!check_call (frontend, rule, cancellable, error)) {
+      g_prefix_error (error, "%s: ", rule->name);
+      return FALSE;
+    }
+    wants_ack =
+        reply == NULL && (rule->reply == VHOST_USER_REPLY_ACK_ALWAYS ||
+                          is_protocol_acked (frontend, VHOST_USER_PROTOCOL_FEATURE_REPLY_ACK));
+    if (wants_ack)
+      frame->flags |= VHOST_USER_FLAGS_NEED_REPLY;
+    g_clear_error (&reason);
+    done = exchange (frontend, frame, wants_ack ? &ack : reply, cancellable, &reason);
     g_prefix_error (&reason, "%s: ", rule->name);
-    fail_connection (frontend, reason);
-    g_propagate_error (error, g_steal_pointer (&reason));
-    return FALSE;
+    if (!done && !lose_back_end (frontend, reason)) {
+      g_propagate_error (error, g_steal_pointer (&reason));
+      return FALSE;
+    }
   }
-  if (wants_ack && ack.payload.u64 != 0)
-    return vhost_set_error (error, VHOST_ERROR_REFUSED, "%s: the back-end refused", rule->name);
-  return TRUE;
+  return finish_call (frontend, rule, frame, reply, wants_ack ? &ack : NULL, error);
 }
 
 /* Between two requests a back-end has nothing to say on this socket: it left, or it broke the
  * protocol. */
-void
-vhost_user_frontend_look_up (VhostUserFrontend *frontend)
+gboolean
+vhost_user_frontend_check_idle (VhostUserFrontend *frontend, GError **error)
 {
-  g_autoptr (GError) error = NULL;
+  g_autoptr (GError) reason = NULL;
   guint8 byte;
   gssize n = recv (vhost_user_connection_peek_fd (frontend->connection), &byte, 1,
                    MSG_PEEK | MSG_DONTWAIT);
 
   if (n < 0 && (errno == EAGAIN || errno == EINTR))
-    return;
+    return TRUE;
   if (n > 0)
-    vhost_set_error (&error, VHOST_ERROR_PROTOCOL, "the back-end sent a message unasked");
-  fail_connection (frontend, error);
+    vhost_set_error (&reason, VHOST_ERROR_PROTOCOL, "the back-end sent a message unasked");
+  fail_connection (frontend, reason);
+  if (frontend->reconnecting)
+    return TRUE;
+  if (reason == NULL)
+    return vhost_set_error (error, VHOST_ERROR_DISCONNECTED, "the device has left");
+  g_propagate_error (error, g_steal_pointer (&reason));
+  return FALSE;
 }
 
 static void
 on_idle_event (guint32 events, gpointer data)
 {
-  vhost_user_frontend_look_up (data);
+  g_autoptr (VhostUserFrontend) frontend = g_object_ref (data);
+
+  vhost_user_frontend_check_idle (frontend, NULL);
 }
 
 static void
@@ -258,6 +302,14 @@ ask_number (VhostUserFrontend *frontend, VhostUserFrontendCode code, guint64 *nu
   return TRUE;
 }
 
+/* As much as wanted; after that, what was in use. */
+static guint64
+get_wanted_protocol (VhostUserFrontend *frontend)
+{
+  return frontend->replaying ? vhost_user_session_get_protocol_features (frontend->session)
+                             : frontend->wanted_protocol;
+}
+
 static gboolean
 negotiate_protocol (VhostUserFrontend *frontend, GCancellable *cancellable, GError **error)
 {
@@ -270,7 +322,7 @@ negotiate_protocol (VhostUserFrontend *frontend, GCancellable *cancellable, GErr
     return FALSE;
   vhost_user_frontend_init_request (&frame, VHOST_USER_FRONTEND_CODE_SET_PROTOCOL_FEATURES,
                                     sizeof frame.payload.u64);
-  frame.payload.u64 = frontend->offered_protocol & frontend->wanted_protocol &
+  frame.payload.u64 = frontend->offered_protocol & get_wanted_protocol (frontend) &
                       VHOST_USER_FRONTEND_PROTOCOL_FEATURES;
   if (!vhost_user_frontend_call (frontend, &frame, NULL, cancellable, error))
     return FALSE;
@@ -315,28 +367,26 @@ shake_hands (VhostUserFrontend *frontend, GCancellable *cancellable, GError **er
 }
 
 static gboolean
-take_connection (VhostUserFrontend *frontend, int fd, GCancellable *cancellable, GError **error)
+watch_connection (VhostUserFrontend *frontend, GError **error)
 {
-  frontend->reactor = vhost_reactor_get ();
-  frontend->connection = vhost_user_connection_new_take_fd (fd, VHOST_USER_ROLE_FRONTEND, TRUE);
-  g_object_set (frontend->connection, "timeout", frontend->timeout, NULL);
-  if (shake_hands (frontend, cancellable, error)) {
-    frontend->idle_watch = vhost_reactor_add_watch (
-        frontend->reactor, vhost_user_connection_peek_fd (frontend->connection),
-        EPOLLIN | EPOLLRDHUP, on_idle_event, frontend, error);
-    if (frontend->idle_watch != NULL)
-      return TRUE;
-  }
-  drop_connection (frontend);
-  return FALSE;
+  frontend->idle_watch = vhost_reactor_add_watch (
+      frontend->reactor, vhost_user_connection_peek_fd (frontend->connection), EPOLLIN | EPOLLRDHUP,
+      on_idle_event, frontend, error);
+  return frontend->idle_watch != NULL;
 }
 
-static gboolean
-check_closed (VhostUserFrontend *frontend, GError **error)
+gboolean
+vhost_user_frontend_take_connection (VhostUserFrontend *frontend, int fd, GCancellable *cancellable,
+                                     GError **error)
 {
-  if (frontend->connection == NULL)
+  frontend->connection = vhost_user_connection_new_take_fd (fd, VHOST_USER_ROLE_FRONTEND, TRUE);
+  g_object_set (frontend->connection, "timeout", frontend->timeout, NULL);
+  if (shake_hands (frontend, cancellable, error) &&
+      (!frontend->replaying || vhost_user_session_replay (frontend, cancellable, error)) &&
+      watch_connection (frontend, error))
     return TRUE;
-  return vhost_set_error (error, VHOST_ERROR_BAD_STATE, "the front-end is open already");
+  vhost_user_frontend_drop_connection (frontend);
+  return FALSE;
 }
 
 /**
@@ -352,84 +402,6 @@ VhostUserFrontend *
 vhost_user_frontend_new (void)
 {
   return g_object_new (VHOST_USER_TYPE_FRONTEND, NULL);
-}
-
-/**
- * vhost_user_frontend_open:
- * @frontend: a front-end
- * @path: (type filename): the socket at which the back-end listens
- * @cancellable: (nullable): to give up early
- * @error: return location
- *
- * Connects to a back-end and begins a session: protocol features, limits, back-end channel, owner.
- * Blocks, each step for [property@Vhost.UserFrontend:timeout] at most.
- *
- * Returns: %TRUE, or %FALSE with %VHOST_ERROR_BAD_STATE when it is open already, a #GIOErrorEnum
- * when nobody listens, or another #VhostError when the back-end does not keep to the protocol
- *
- * Since: 1.0
- */
-gboolean
-vhost_user_frontend_open (VhostUserFrontend *frontend, const char *path, GCancellable *cancellable,
-                          GError **error)
-{
-  int fd;
-
-  g_return_val_if_fail (VHOST_USER_IS_FRONTEND (frontend), FALSE);
-  g_return_val_if_fail (path != NULL, FALSE);
-
-  if (!check_closed (frontend, error))
-    return FALSE;
-  fd = vhost_user_socket_connect (
-      path, g_get_monotonic_time () + frontend->timeout * G_TIME_SPAN_MILLISECOND, cancellable,
-      error);
-  return fd >= 0 && take_connection (frontend, fd, cancellable, error);
-}
-
-/**
- * vhost_user_frontend_open_fd:
- * @frontend: a front-end
- * @fd: a connected Unix stream socket; duplicated
- * @cancellable: (nullable): to give up early
- * @error: return location
- *
- * As [method@Vhost.UserFrontend.open], on a socket that is connected already.
- *
- * Returns: %TRUE, or %FALSE with an error
- *
- * Since: 1.0
- */
-gboolean
-vhost_user_frontend_open_fd (VhostUserFrontend *frontend, int fd, GCancellable *cancellable,
-                             GError **error)
-{
-  gboolean listening;
-  int copy;
-
-  g_return_val_if_fail (VHOST_USER_IS_FRONTEND (frontend), FALSE);
-
-  if (!check_closed (frontend, error) || !vhost_user_socket_check (fd, &listening, error))
-    return FALSE;
-  if (listening)
-    return vhost_set_error (error, VHOST_ERROR_BAD_FDS, "the socket is not connected");
-  copy = vhost_fd_dup (fd, error);
-  return copy >= 0 && take_connection (frontend, copy, cancellable, error);
-}
-
-/**
- * vhost_user_frontend_close:
- * @frontend: a front-end
- *
- * Leaves the back-end. The front-end can be opened again.
- *
- * Since: 1.0
- */
-void
-vhost_user_frontend_close (VhostUserFrontend *frontend)
-{
-  g_return_if_fail (VHOST_USER_IS_FRONTEND (frontend));
-
-  drop_connection (frontend);
 }
 
 /**
@@ -472,7 +444,7 @@ vhost_user_frontend_has_protocol_feature (VhostUserFrontend *frontend, guint bit
 static void
 vhost_user_frontend_dispose (GObject *object)
 {
-  drop_connection (VHOST_USER_FRONTEND (object));
+  vhost_user_frontend_close (VHOST_USER_FRONTEND (object));
   G_OBJECT_CLASS (vhost_user_frontend_parent_class)->dispose (object);
 }
 
@@ -491,6 +463,12 @@ vhost_user_frontend_get_property (GObject *object, guint id, GValue *value, GPar
   case PROP_TIMEOUT:
     g_value_set_uint (value, frontend->timeout);
     break;
+  case PROP_RECONNECT_INTERVAL:
+    g_value_set_uint (value, frontend->reconnect_interval);
+    break;
+  case PROP_RECONNECT_TIMEOUT:
+    g_value_set_uint (value, frontend->reconnect_timeout);
+    break;
   default:
     G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
   }
@@ -507,6 +485,12 @@ vhost_user_frontend_set_property (GObject *object, guint id, const GValue *value
     break;
   case PROP_TIMEOUT:
     frontend->timeout = g_value_get_uint (value);
+    break;
+  case PROP_RECONNECT_INTERVAL:
+    frontend->reconnect_interval = g_value_get_uint (value);
+    break;
+  case PROP_RECONNECT_TIMEOUT:
+    frontend->reconnect_timeout = g_value_get_uint (value);
     break;
   default:
     G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
@@ -553,11 +537,44 @@ vhost_user_frontend_class_init (VhostUserFrontendClass *klass)
    */
   properties[PROP_TIMEOUT] =
       g_param_spec_uint ("timeout", NULL, NULL, 1, G_MAXINT, DEFAULT_TIMEOUT_MS, writable);
+  /**
+   * VhostUserFrontend:reconnect-interval:
+   *
+   * Whether to look for another back-end at the same place when the one there was has left or does
+   * not answer: the pause between two attempts, in milliseconds. It doubles from attempt to
+   * attempt, up to one second. 0, as from the start, is off. In force from the next opening on; a
+   * front-end opened on a descriptor does not reconnect.
+   *
+   * The next back-end must offer at least the features, queues and memory slots that are in use. It
+   * is told everything the last one was told, and a driver sees a pause; so does a call that is
+   * made meanwhile. Split rings go on at their used index: what the last back-end fetched and did
+   * not give back is fetched again. Whoever writes available rings himself must expect that a
+   * request is carried out twice, and can reconnect only to a back-end that uses buffers in the
+   * order in which they were made available; [class@Vhost.Driver] sees to the order. Packed rings
+   * cannot go on: %VHOST_FEATURE_RING_PACKED is not offered while this is in force, and whoever
+   * sets it all the same loses the device with the first back-end that leaves started queues.
+   *
+   * Since: 1.0
+   */
+  properties[PROP_RECONNECT_INTERVAL] =
+      g_param_spec_uint ("reconnect-interval", NULL, NULL, 0, G_MAXINT, 0, writable);
+  /**
+   * VhostUserFrontend:reconnect-timeout:
+   *
+   * How long to try to reconnect before [signal@Vhost.Device::disconnected] is emitted, in
+   * milliseconds.
+   *
+   * Since: 1.0
+   */
+  properties[PROP_RECONNECT_TIMEOUT] = g_param_spec_uint (
+      "reconnect-timeout", NULL, NULL, 1, G_MAXINT, DEFAULT_RECONNECT_TIMEOUT_MS, writable);
   g_object_class_install_properties (object_class, N_PROPERTIES, properties);
 }
 
 static void
 vhost_user_frontend_init (VhostUserFrontend *frontend)
 {
+  frontend->listen_fd = -1;
+  frontend->call_deadline = -1;
   vhost_task_init (&frontend->config_task, emit_config_changed, frontend);
 }

@@ -31,6 +31,13 @@ gboolean vhost_user_frontend_open_fd (VhostUserFrontend *frontend, int fd,
                                       GCancellable *cancellable, GError **error);
 
 VHOST_AVAILABLE_IN_1_0
+gboolean vhost_user_frontend_listen (VhostUserFrontend *frontend, const char *path, GError **error);
+
+VHOST_AVAILABLE_IN_1_0
+gboolean vhost_user_frontend_accept (VhostUserFrontend *frontend, GCancellable *cancellable,
+                                     GError **error);
+
+VHOST_AVAILABLE_IN_1_0
 void vhost_user_frontend_close (VhostUserFrontend *frontend);
 
 VHOST_AVAILABLE_IN_1_0

@@ -71,13 +71,11 @@ stop_pair_loop (gpointer data)
   return G_SOURCE_REMOVE;
 }
 
+/* The back-end alone, at a connected socket, which it takes. */
 static inline void
-open_pair (Pair *pair, guint n_queues, guint64 protocol_features)
+open_pair_at (Pair *pair, guint n_queues, guint64 protocol_features, int fd)
 {
-  int fds[2];
-
-  g_assert_cmpint (socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), ==, 0);
-  *pair = (Pair){ .context = g_main_context_new (), .fd = fds[0] };
+  *pair = (Pair){ .context = g_main_context_new (), .fd = -1 };
   pair->loop = g_main_loop_new (pair->context, FALSE);
   pair->backend = vhost_user_backend_new (VHOST_DEVICE_ID_BLOCK, n_queues);
   g_object_set (pair->backend, "protocol-features", protocol_features, NULL);
@@ -86,10 +84,20 @@ open_pair (Pair *pair, guint n_queues, guint64 protocol_features)
   g_signal_connect (pair->backend, "kick", G_CALLBACK (on_pair_kick), pair);
   g_signal_connect (pair->backend, "refused", G_CALLBACK (on_pair_refused), pair);
   g_main_context_push_thread_default (pair->context);
-  g_assert_true (vhost_user_backend_open_fd (pair->backend, fds[1], NULL));
+  g_assert_true (vhost_user_backend_open_fd (pair->backend, fd, NULL));
   g_main_context_pop_thread_default (pair->context);
-  close (fds[1]);
+  close (fd);
   pair->thread = g_thread_new ("back-end", run_pair, pair);
+}
+
+static inline void
+open_pair (Pair *pair, guint n_queues, guint64 protocol_features)
+{
+  int fds[2];
+
+  g_assert_cmpint (socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), ==, 0);
+  open_pair_at (pair, n_queues, protocol_features, fds[1]);
+  pair->fd = fds[0];
 }
 
 /* Ends the back-end's thread; what it counted can be read afterwards. */

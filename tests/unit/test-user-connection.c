@@ -386,13 +386,40 @@ test_pause_from_inside (Fixture *fixture, gconstpointer data)
   fixture->on_frame = pause_it;
   send_three (fixture);
   g_assert_cmpuint (fixture->n_frames, ==, 1);
-  vhost_fd_clear (&fixture->peer);
-  g_assert_false (
-      g_main_context_iteration (fixture->context, FALSE)); /* the hang-up does not spin */
+  g_assert_false (g_main_context_iteration (fixture->context, FALSE)); /* what waits is no event */
   fixture->on_frame = NULL;
   vhost_user_connection_set_paused (fixture->connection, FALSE);
   run (fixture);
   g_assert_cmpuint (fixture->n_frames, ==, 3);
+  g_assert_cmpuint (fixture->n_closed, ==, 0);
+}
+
+static void
+test_peer_leaves_while_paused (Fixture *fixture, gconstpointer data)
+{
+  fixture->on_frame = pause_it;
+  send_three (fixture);
+  vhost_fd_clear (&fixture->peer);
+  run (fixture);
+  g_assert_cmpuint (fixture->n_frames, ==, 1);
+  g_assert_cmpuint (fixture->n_closed, ==, 1);
+  g_assert_no_error (fixture->error);
+  g_assert_false (vhost_user_connection_is_open (fixture->connection));
+}
+
+/* Half a message is no reason to see an error in it: nobody was to read it. */
+static void
+test_peer_shuts_down_while_paused (Fixture *fixture, gconstpointer data)
+{
+  g_autofree guint8 *bytes = make_bytes (CODE (SET_VRING_NUM), 1, 8, 0);
+
+  fixture->on_frame = pause_it;
+  send_request (fixture, CODE (SET_VRING_NUM), 8, 0, 0);
+  send_bytes (fixture, bytes, 5, 0);
+  run (fixture);
+  g_assert_cmpuint (fixture->n_frames, ==, 1);
+  shutdown (fixture->peer, SHUT_WR);
+  run (fixture);
   g_assert_cmpuint (fixture->n_closed, ==, 1);
   g_assert_no_error (fixture->error);
 }
@@ -476,6 +503,8 @@ main (int argc, char **argv)
   add ("close-from-inside", test_close_from_inside);
   add ("free-from-inside", test_free_from_inside);
   add ("pause-from-inside", test_pause_from_inside);
+  add ("peer-leaves-while-paused", test_peer_leaves_while_paused);
+  add ("peer-shuts-down-while-paused", test_peer_shuts_down_while_paused);
   add ("free-when-told-the-end", test_free_when_told_the_end);
   add ("random-bytes", test_random_bytes);
   return g_test_run ();
