@@ -5,6 +5,7 @@
 #include "endpoint/vhost-backend-private.h"
 #include "user/vhost-user-backend.h"
 #include "user/vhost-user-connection-private.h"
+#include "user/vhost-user-gpu-connection.h"
 
 typedef enum {
   VHOST_USER_TRANSFER_NONE,
@@ -55,6 +56,7 @@ struct _VhostUserBackend {
   VhostUserFsDialect fs_dialect;                /* property */
 
   VhostUserBackendTransfer transfer;
+  VhostUserGpuConnection *gpu; /* to the display, or NULL */
 };
 
 /* Protocol features whose requests are served here; more than these cannot be offered. */
@@ -129,6 +131,12 @@ void vhost_user_backend_forget_objects (VhostUserBackend *backend);
 gboolean vhost_user_backend_has_shmem (VhostUserBackend *backend);
 gboolean vhost_user_backend_get_shmem_config (VhostUserBackend *backend, VhostUserFrame *frame,
                                               VhostUserFrame *reply, GError **error);
+
+/* vhost-user-gpu-socket.c */
+gboolean vhost_user_backend_set_gpu_socket (VhostUserBackend *backend, VhostUserFrame *frame,
+                                            VhostUserFrame *reply, GError **error);
+void vhost_user_backend_drop_gpu (VhostUserBackend *backend);
+void vhost_user_backend_install_gpu (GObjectClass *object_class);
 
 /* vhost-user-backend-state.c */
 void vhost_user_backend_install_transfer (GObjectClass *object_class);

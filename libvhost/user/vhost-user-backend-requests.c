@@ -351,6 +351,7 @@ static const VhostUserHandler handlers[] = {
   HANDLER (REM_MEM_REG, vhost_user_backend_rem_mem_reg),
   HANDLER (SET_STATUS, set_status),
   HANDLER (GET_STATUS, get_status),
+  HANDLER (GPU_SET_SOCKET, vhost_user_backend_set_gpu_socket),
   HANDLER (GET_SHARED_OBJECT, vhost_user_backend_get_shared_object),
   HANDLER (SET_DEVICE_STATE_FD, vhost_user_backend_set_device_state_fd),
   HANDLER (CHECK_DEVICE_STATE, vhost_user_backend_check_device_state),

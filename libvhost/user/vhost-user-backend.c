@@ -80,6 +80,7 @@ vhost_user_backend_drop_connection (VhostUserBackend *backend)
   vhost_user_backend_forget_transfer (backend);
   vhost_user_backend_drop_channel (backend);
   vhost_user_backend_forget_objects (backend);
+  vhost_user_backend_drop_gpu (backend);
   vhost_user_connection_close (connection);
   backend->acked_protocol = 0;
   backend->owned = FALSE;
@@ -555,6 +556,7 @@ vhost_user_backend_class_init (VhostUserBackendClass *klass)
   backend_class->queue_drained = vhost_user_backend_queue_drained;
   install_properties (object_class);
   vhost_user_backend_install_transfer (object_class);
+  vhost_user_backend_install_gpu (object_class);
 
   /**
    * VhostUserBackend::refused:

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <libvhost/endpoint/vhost-device.h>
+#include <libvhost/user/vhost-user-gpu-connection.h>
 #include <libvhost/user/vhost-user-protocol.h>
 
 G_BEGIN_DECLS
@@ -73,5 +74,9 @@ guint8 *vhost_user_frontend_save_state (VhostUserFrontend *frontend, GCancellabl
 VHOST_AVAILABLE_IN_1_0
 gboolean vhost_user_frontend_load_state (VhostUserFrontend *frontend, const guint8 *data,
                                          gsize length, GCancellable *cancellable, GError **error);
+
+VHOST_AVAILABLE_IN_1_0
+VhostUserGpuConnection *vhost_user_frontend_open_gpu (VhostUserFrontend *frontend,
+                                                      GCancellable *cancellable, GError **error);
 
 G_END_DECLS
