@@ -448,6 +448,8 @@ vhost_user_gpu_connection_close (VhostUserGpuConnection *connection)
  * vhost_user_gpu_connection_is_open:
  * @connection: a connection
  *
+ * Says whether anything can be sent.
+ *
  * Returns: whether there is another side
  *
  * Since: 1.0
@@ -464,6 +466,8 @@ vhost_user_gpu_connection_is_open (VhostUserGpuConnection *connection)
  * vhost_user_gpu_connection_has_protocol_feature:
  * @connection: a connection
  * @bit: a #VhostUserGpuProtocolFeature
+ *
+ * Says what was negotiated.
  *
  * Returns: whether it is in use; on the device's side from [signal@Vhost.UserGpuConnection::ready]
  * on

@@ -36,8 +36,9 @@ typedef enum {
  * @VHOST_USER_FS_DIALECT_DRAFT_2020_07: 6 to 9
  * @VHOST_USER_FS_DIALECT_DRAFT_2024: 1000 to 1003
  *
- * Numbers of the requests by which a virtio-fs back-end mapped files into the DAX window, before the
- * specification had SHMEM. They were never merged and hide requests that were; both ends have to be told of them.
+ * Numbers of the requests by which a virtio-fs back-end mapped files into the DAX window, before
+ * the specification had SHMEM. They were never merged and hide requests that were; both ends have
+ * to be told of them.
  *
  * Since: 1.0
  */

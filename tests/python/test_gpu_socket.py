@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""vhost-user-gpu: what a graphics device shows, on its own socket, between both ends and by hand."""
+"""vhost-user-gpu: what a graphics device shows, on a socket of its own."""
 
 import os
 import socket
@@ -55,7 +55,8 @@ class Pair(TempDir):
 
     def ask(self, name, *args):
         done = []
-        getattr(self.device, f"{name}_async")(*args, None, lambda device, result: done.append(result))
+        start = getattr(self.device, f"{name}_async")
+        start(*args, None, lambda device, result: done.append(result))
         run_loop(lambda: done)
         return getattr(self.device, f"{name}_finish")(done[0])
 
@@ -184,7 +185,8 @@ class HostileDevice(ByHand):
     def test_H005_sizes_and_numbers(self):
         self.check(ERROR.BAD_SIZE, CODE.SCANOUT, bytes(11))
         self.check(ERROR.BAD_SIZE, CODE.CURSOR_UPDATE, bytes(16405))
-        self.check(ERROR.BAD_SIZE, CODE.UPDATE, WORDS5.pack(0, 0, 0, 1, 1) + bytes(8), scanout=(9, 9))
+        self.check(ERROR.BAD_SIZE, CODE.UPDATE, WORDS5.pack(0, 0, 0, 1, 1) + bytes(8),
+                   scanout=(9, 9))
         self.check(ERROR.UNKNOWN_REQUEST, 0)
         self.check(ERROR.UNKNOWN_REQUEST, 13)
 

@@ -75,7 +75,8 @@ class BothEnds(Asking):
             self.ask("shmem_map", 1, self.fd, 0, offset, PAGE, False)
         self.frontend.reset(None)
         self.assertEqual(self.frontend.count_shmem_mappings(1), 0)
-        self.assertEqual(sorted(self.seen[2:]), [("unmap", 1, 0, PAGE), ("unmap", 1, 3 * PAGE, PAGE)])
+        self.assertEqual(sorted(self.seen[2:]),
+                         [("unmap", 1, 0, PAGE), ("unmap", 1, 3 * PAGE, PAGE)])
         expect_error(self, ERROR.BAD_ADDRESS, self.frontend.read_shmem, 1, 0, 1)
         self.seen.clear()
         self.driver.stop(None)
