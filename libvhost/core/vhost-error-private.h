@@ -8,5 +8,5 @@ gboolean vhost_set_error_from_errno (GError **error, int saved_errno, const char
     G_GNUC_PRINTF (3, 4);
 
 /* Sets a VHOST_ERROR. Always returns FALSE. */
-gboolean
-vhost_set_error (GError **error, VhostError code, const char *format, ...) G_GNUC_PRINTF (3, 4);
+gboolean vhost_set_error (GError **error, VhostError code, const char *format, ...)
+    G_GNUC_PRINTF (3, 4);

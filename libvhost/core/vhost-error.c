@@ -15,9 +15,9 @@ vhost_error_quark (void)
  * vhost_error_can_reconnect:
  * @error: what a call returned or a signal carried
  *
- * Tells whether the connection is what failed, so that the same session may work on a new one: the peer
- * left, refused the connection, or did not answer in time. A peer that broke the protocol will do so
- * again. May be called from any thread.
+ * Tells whether the connection is what failed, so that the same session may work on a new one: the
+ * peer left, refused the connection, or did not answer in time. A peer that broke the protocol will
+ * do so again. May be called from any thread.
  *
  * Returns: %TRUE when reconnecting can help
  *

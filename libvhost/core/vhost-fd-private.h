@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The owner of a file descriptor: `VHOST_AUTO_FD fd = …` is closed when it goes out of scope, unless
- * vhost_fd_steal() took it away. Every descriptor the library makes or receives is close-on-exec. */
+/* The owner of a file descriptor: `VHOST_AUTO_FD fd = …` is closed when it goes out of scope,
+ * unless vhost_fd_steal() took it away. Every descriptor the library makes or receives is
+ * close-on-exec. */
 #pragma once
 
 #include <errno.h>
@@ -56,8 +57,8 @@ int vhost_fd_dup (int fd, GError **error);
 /* A new non-blocking eventfd, or -1 with a G_IO_ERROR. */
 int vhost_fd_new_event (GError **error);
 
-/* What may serve as a kick, call or err descriptor: an eventfd or a pipe. Checks the kind of @fd and
- * fails with %VHOST_ERROR_BAD_FDS naming what it is instead. */
+/* What may serve as a kick, call or err descriptor: an eventfd or a pipe. Checks the kind of @fd
+ * and fails with %VHOST_ERROR_BAD_FDS naming what it is instead. */
 gboolean vhost_fd_check_event (int fd, GError **error);
 
 /* Takes what is in a kick descriptor without ever blocking, whoever else reads it. */
@@ -66,7 +67,7 @@ void vhost_fd_drain_event (int fd);
 /* Signals a call descriptor; a full one has been signalled already. */
 void vhost_fd_signal_event (int fd);
 
-/* Waits until @fd is readable: 1 readable, 0 deadline passed, -1 with error (cancelled, or poll failed).
+/* Waits until @fd is readable: 1 readable, 0 deadline passed, -1 with error (cancelled, or poll
+ * failed).
  * @deadline is a g_get_monotonic_time() value, or -1 for none. */
-int
-vhost_fd_wait_readable (int fd, gint64 deadline, GCancellable *cancellable, GError **error);
+int vhost_fd_wait_readable (int fd, gint64 deadline, GCancellable *cancellable, GError **error);

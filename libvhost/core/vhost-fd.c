@@ -58,12 +58,13 @@ vhost_fd_check_event (int fd, GError **error)
                           "%s cannot notify: an eventfd or a pipe is needed", kind);
 }
 
-/* RWF_NOWAIT keeps a blocking descriptor from blocking us, without touching its flags, which belong to
- * the peer as well. Older kernels refuse it for pipes, whose reading end is made non-blocking instead. */
+/* RWF_NOWAIT keeps a blocking descriptor from blocking us, without touching its flags, which belong
+ * to the peer as well. Older kernels refuse it for pipes, whose reading end is made non-blocking
+ * instead. */
 static gssize
 read_now (int fd, guint8 *buffer, gsize size)
 {
-  struct iovec iov = {buffer, size};
+  struct iovec iov = { buffer, size };
   gssize n = preadv2 (fd, &iov, 1, -1, RWF_NOWAIT);
 
   if (n >= 0 || errno != EOPNOTSUPP)
@@ -87,13 +88,14 @@ vhost_fd_drain_event (int fd)
 static gboolean
 is_writable_now (int fd)
 {
-  struct pollfd poll_fd = {.fd = fd, .events = POLLOUT};
+  struct pollfd poll_fd = { .fd = fd, .events = POLLOUT };
 
   return poll (&poll_fd, 1, 0) == 1 && (poll_fd.revents & POLLOUT) != 0;
 }
 
-/* An eventfd knows no RWF_NOWAIT for writing. The flag belongs to the peer as well and is left as it is: a
- * blocking descriptor is looked at first, and one that is full has been signalled already. */
+/* An eventfd knows no RWF_NOWAIT for writing. The flag belongs to the peer as well and is left as
+ * it is: a blocking descriptor is looked at first, and one that is full has been signalled already.
+ */
 void
 vhost_fd_signal_event (int fd)
 {
@@ -109,7 +111,7 @@ vhost_fd_signal_event (int fd)
 int
 vhost_fd_wait_readable (int fd, gint64 deadline, GCancellable *cancellable, GError **error)
 {
-  GPollFD fds[2] = {{.fd = fd, .events = G_IO_IN}, {.fd = -1}};
+  GPollFD fds[2] = { { .fd = fd, .events = G_IO_IN }, { .fd = -1 } };
   gboolean watched = g_cancellable_make_pollfd (cancellable, &fds[1]);
   int result = 0;
 

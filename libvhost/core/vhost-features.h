@@ -78,7 +78,8 @@ typedef enum {
  * @VHOST_FEATURE_ADMIN_VQ: administration queues
  * @VHOST_FEATURE_SUSPEND: the device can be suspended
  *
- * Bit *numbers* of the device-independent features. (VIRTIO 1.4, section 6; vhost-user, “Feature bits”)
+ * Bit *numbers* of the device-independent features. (VIRTIO 1.4, section 6; vhost-user, “Feature
+ * bits”)
  *
  * Since: 1.0
  */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Owns one epoll set per main context and the single GSource through which that context sees it, so that
- * a thousand descriptors cost the context what one does. Runs on the thread that owns the context; only the
- * table of reactors is shared between threads. */
+/* Owns one epoll set per main context and the single GSource through which that context sees it, so
+ * that a thousand descriptors cost the context what one does. Runs on the thread that owns the
+ * context; only the table of reactors is shared between threads. */
 
 #include <errno.h>
 #include "core/vhost-error-private.h"
@@ -101,9 +101,9 @@ reactor_source_dispatch (GSource *source, GSourceFunc callback, gpointer data)
 }
 
 static GSourceFuncs reactor_source_funcs = {
-    .prepare = reactor_source_prepare,
-    .check = reactor_source_check,
-    .dispatch = reactor_source_dispatch,
+  .prepare = reactor_source_prepare,
+  .check = reactor_source_check,
+  .dispatch = reactor_source_dispatch,
 };
 
 static VhostReactor *
@@ -187,21 +187,21 @@ vhost_reactor_add_watch (VhostReactor *reactor, int fd, guint32 events, VhostWat
                          gpointer data, GError **error)
 {
   VhostWatch *watch = g_new0 (VhostWatch, 1);
-  struct epoll_event event = {.events = events, .data.ptr = watch};
+  struct epoll_event event = { .events = events, .data.ptr = watch };
 
   if (epoll_ctl (reactor->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0) {
     vhost_set_error_from_errno (error, errno, "cannot watch file descriptor %d", fd);
     g_free (watch);
     return NULL;
   }
-  *watch = (VhostWatch){vhost_reactor_ref (reactor), fd, events, func, data};
+  *watch = (VhostWatch){ vhost_reactor_ref (reactor), fd, events, func, data };
   return watch;
 }
 
 void
 vhost_watch_set_events (VhostWatch *watch, guint32 events)
 {
-  struct epoll_event event = {.events = events, .data.ptr = watch};
+  struct epoll_event event = { .events = events, .data.ptr = watch };
 
   if (watch->events == events)
     return;
@@ -230,7 +230,7 @@ vhost_watch_clear (VhostWatch **watch)
 void
 vhost_task_init (VhostTask *task, VhostTaskFunc func, gpointer data)
 {
-  *task = (VhostTask){.func = func, .data = data};
+  *task = (VhostTask){ .func = func, .data = data };
 }
 
 void

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A guest without a VM: makes memory that no back-end can cut short, lays out queues in it, and starts any device
- * on them. One thread. (VIRTIO 1.4, section 3.1; the addresses it gives are no addresses of this process) */
+/* A guest without a VM: makes memory that no back-end can cut short, lays out queues in it, and
+ * starts any device on them. One thread. (VIRTIO 1.4, section 3.1; the addresses it gives are no
+ * addresses of this process) */
 
 #include <errno.h>
 #include <fcntl.h>
@@ -257,10 +258,11 @@ vhost_driver_get_device (VhostDriver *driver)
  * @cancellable: (nullable): to give up early
  * @error: return location
  *
- * Negotiates features, shares memory and starts the queues. Blocks, each step for as long as the device's
- * timeout allows.
+ * Negotiates features, shares memory and starts the queues. Blocks, each step for as long as the
+ * device's timeout allows.
  *
- * Returns: %TRUE, or %FALSE with an error; the driver is as before then, the device has to be opened again
+ * Returns: %TRUE, or %FALSE with an error; the driver is as before then, the device has to be
+ * opened again
  *
  * Since: 1.0
  */
@@ -316,8 +318,8 @@ stop_queues (VhostDriver *driver, GCancellable *cancellable, GError **error)
  * @cancellable: (nullable): to give up early
  * @error: return location
  *
- * Stops all queues, each when nothing of it is in flight any more. Its queues are of no use afterwards; the
- * driver can be started again.
+ * Stops all queues, each when nothing of it is in flight any more. Its queues are of no use
+ * afterwards; the driver can be started again.
  *
  * Returns: %TRUE, or %FALSE with an error when the device did not answer
  *
@@ -381,7 +383,8 @@ vhost_driver_has_feature (VhostDriver *driver, guint bit)
  *
  * Finds a queue.
  *
- * Returns: (transfer none) (nullable): the queue, or %NULL when the driver is not started or uses no such queue
+ * Returns: (transfer none) (nullable): the queue, or %NULL when the driver is not started or uses
+ * no such queue
  *
  * Since: 1.0
  */
@@ -499,8 +502,8 @@ vhost_driver_class_init (VhostDriverClass *klass)
   /**
    * VhostDriver:wanted-features:
    *
-   * The VIRTIO feature bits to accept when they are offered. From the start: VERSION_1, INDIRECT_DESC and
-   * EVENT_IDX. Add those of the device kind that the caller knows how to use.
+   * The VIRTIO feature bits to accept when they are offered. From the start: VERSION_1,
+   * INDIRECT_DESC and EVENT_IDX. Add those of the device kind that the caller knows how to use.
    *
    * Since: 1.0
    */
@@ -518,8 +521,8 @@ vhost_driver_class_init (VhostDriverClass *klass)
   /**
    * VhostDriver:memory-size:
    *
-   * Bytes of memory for queues and buffers, rounded up to 4096; at least 1 MiB, from the start 64 MiB. Pages
-   * cost nothing before they are used. In force at the next start.
+   * Bytes of memory for queues and buffers, rounded up to 4096; at least 1 MiB, from the start 64
+   * MiB. Pages cost nothing before they are used. In force at the next start.
    *
    * Since: 1.0
    */

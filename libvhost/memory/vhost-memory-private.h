@@ -39,9 +39,9 @@ typedef enum {
 } VhostAddressKind;
 
 /* Maps a region whose descriptor the caller keeps: the mapping is all that is held. */
-VhostMemoryRegion *
-vhost_memory_region_map (guint64 guest_address, guint64 size, guint64 user_address, int fd,
-                         guint64 offset, GError **error);
+VhostMemoryRegion *vhost_memory_region_map (guint64 guest_address, guint64 size,
+                                            guint64 user_address, int fd, guint64 offset,
+                                            GError **error);
 
 /* Row of @table that holds @address, found by bisection; NULL when there is none. */
 const VhostSpan *vhost_span_search (const VhostSpan *table, guint n, guint64 address);
@@ -76,6 +76,6 @@ VhostMemoryRegion *vhost_memory_find_broken (const VhostMemory *memory);
 void vhost_sigbus_register (guint8 *base, gsize length, gsize page_size, int *broken);
 void vhost_sigbus_unregister (guint8 *base);
 
-/* Grows with each page the guard replaced, in any mapping: a user of guest memory compares it with the
- * value it saw last, and looks for broken regions only when it moved. */
+/* Grows with each page the guard replaced, in any mapping: a user of guest memory compares it with
+ * the value it saw last, and looks for broken regions only when it moved. */
 guint vhost_sigbus_get_count (void);

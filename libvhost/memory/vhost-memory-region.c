@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Owns one mapping of guest memory. Immutable, any thread. The file behind it is the peer's and may be cut
- * short at any time: it is measured before it is mapped, and the SIGBUS guard stands behind each mapping.
- * (vhost-user, “Memory region description”, “Multiple memory regions”) */
+/* Owns one mapping of guest memory. Immutable, any thread. The file behind it is the peer's and may
+ * be cut short at any time: it is measured before it is mapped, and the SIGBUS guard stands behind
+ * each mapping. (vhost-user, “Memory region description”, “Multiple memory regions”) */
 
 #include <errno.h>
 #include <sys/mman.h>
@@ -117,8 +117,8 @@ vhost_memory_region_map (guint64 guest_address, guint64 size, guint64 user_addre
  * @offset: where in the file the region begins, in bytes; need not be page aligned
  * @error: return location
  *
- * Maps a piece of a file as guest memory, readable and writable, shared. The region holds a descriptor, so
- * that it can be handed to a back-end. May be called from any thread.
+ * Maps a piece of a file as guest memory, readable and writable, shared. The region holds a
+ * descriptor, so that it can be handed to a back-end. May be called from any thread.
  *
  * Returns: (transfer full): the region, or %NULL with %VHOST_ERROR_BAD_MEMORY when the numbers are
  *   impossible or the file is too short, or a #GIOErrorEnum when it cannot be mapped
@@ -263,8 +263,8 @@ vhost_memory_region_peek_fd (VhostMemoryRegion *region)
  * vhost_memory_region_is_broken:
  * @region: a region
  *
- * Tells whether the file behind the mapping went away under it: it was cut short, or no page was left for
- * it. Queues in such memory are broken. May be called from any thread.
+ * Tells whether the file behind the mapping went away under it: it was cut short, or no page was
+ * left for it. Queues in such memory are broken. May be called from any thread.
  *
  * Returns: %TRUE when at least one page of the region is lost
  *

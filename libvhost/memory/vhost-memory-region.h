@@ -24,9 +24,9 @@ VHOST_AVAILABLE_IN_1_0
 GType vhost_memory_region_get_type (void);
 
 VHOST_AVAILABLE_IN_1_0
-VhostMemoryRegion *
-vhost_memory_region_new (guint64 guest_address, guint64 size, guint64 user_address, int fd,
-                         guint64 offset, GError **error);
+VhostMemoryRegion *vhost_memory_region_new (guint64 guest_address, guint64 size,
+                                            guint64 user_address, int fd, guint64 offset,
+                                            GError **error);
 
 VHOST_AVAILABLE_IN_1_0
 VhostMemoryRegion *vhost_memory_region_ref (VhostMemoryRegion *region);

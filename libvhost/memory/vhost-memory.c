@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Owns the table of a guest's memory regions. A table never changes: adding and removing make a new one that
- * shares the regions, so whoever holds a table can use it without a lock, on any thread. */
+/* Owns the table of a guest's memory regions. A table never changes: adding and removing make a new
+ * one that shares the regions, so whoever holds a table can use it without a lock, on any thread.
+ */
 
 #include <string.h>
 #include "core/vhost-error-private.h"
@@ -47,8 +48,8 @@ memory_index (VhostMemory *memory)
   for (guint i = 0; i < memory->n_regions; i++) {
     VhostMemoryRegion *region = memory->regions[i];
 
-    memory->by_guest[i] = (VhostSpan){region->guest_address, region->size, region->host};
-    memory->by_user[i] = (VhostSpan){region->user_address, region->size, region->host};
+    memory->by_guest[i] = (VhostSpan){ region->guest_address, region->size, region->host };
+    memory->by_user[i] = (VhostSpan){ region->user_address, region->size, region->host };
   }
   qsort (memory->by_user, memory->n_regions, sizeof *memory->by_user, compare_spans);
 }
@@ -155,8 +156,8 @@ check_overlap (const VhostMemoryRegion *a, const VhostMemoryRegion *b, GError **
  *
  * Makes a table that has one region more. May be called from any thread.
  *
- * Returns: (transfer full): the new table, or %NULL with %VHOST_ERROR_BAD_MEMORY when @region overlaps one
- *   that is there, in guest physical or user addresses
+ * Returns: (transfer full): the new table, or %NULL with %VHOST_ERROR_BAD_MEMORY when @region
+ * overlaps one that is there, in guest physical or user addresses
  *
  * Since: 1.0
  */
@@ -185,11 +186,11 @@ vhost_memory_add (VhostMemory *memory, VhostMemoryRegion *region, GError **error
  * @user_address: the front-end's address of the region
  * @error: return location
  *
- * Makes a table that has one region less: the one with exactly these numbers. May be called from any
- * thread.
+ * Makes a table that has one region less: the one with exactly these numbers. May be called from
+ * any thread.
  *
- * Returns: (transfer full): the new table, or %NULL with %VHOST_ERROR_BAD_MEMORY when there is no such
- *   region
+ * Returns: (transfer full): the new table, or %NULL with %VHOST_ERROR_BAD_MEMORY when there is no
+ * such region
  *
  * Since: 1.0
  */
@@ -306,8 +307,8 @@ check_range (VhostMemory *memory, guint64 address, gsize size, GError **error)
  *
  * Copies bytes out of guest memory. May be called from any thread.
  *
- * Returns: (transfer full) (array length=length): the bytes, or %NULL with %VHOST_ERROR_BAD_ADDRESS when
- *   not all of them are in the table
+ * Returns: (transfer full) (array length=length): the bytes, or %NULL with %VHOST_ERROR_BAD_ADDRESS
+ * when not all of them are in the table
  *
  * Since: 1.0
  */

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Owns the process's answer to SIGBUS inside guest memory. A peer can cut the file behind a mapping short at
- * any time; the next access then raises SIGBUS, which would end the process and with it the devices of
- * other guests. The handler puts a private zero page in the place of the lost one and marks the region
- * broken; the access goes on, and the queue that made it finds the mark before it trusts what it read.
- * A SIGBUS anywhere else goes to the handler that was there before.
+/* Owns the process's answer to SIGBUS inside guest memory. A peer can cut the file behind a mapping
+ * short at any time; the next access then raises SIGBUS, which would end the process and with it
+ * the devices of other guests. The handler puts a private zero page in the place of the lost one
+ * and marks the region broken; the access goes on, and the queue that made it finds the mark before
+ * it trusts what it read. A SIGBUS anywhere else goes to the handler that was there before.
  *
- * Registering happens on any thread under a lock. The handler runs on the thread that faulted and takes
- * none: it reads a table whose entries are switched on last and off first. */
+ * Registering happens on any thread under a lock. The handler runs on the thread that faulted and
+ * takes none: it reads a table whose entries are switched on last and off first. */
 
 #include <signal.h>
 #include <stdatomic.h>
@@ -88,7 +88,7 @@ handle_sigbus (int signal_number, siginfo_t *info, void *context)
 static void
 install_handler (void)
 {
-  struct sigaction action = {.sa_sigaction = handle_sigbus, .sa_flags = SA_SIGINFO | SA_ONSTACK};
+  struct sigaction action = { .sa_sigaction = handle_sigbus, .sa_flags = SA_SIGINFO | SA_ONSTACK };
 
   if (installed)
     return;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Guest memory as the front-end shares it: whole tables, or one region at a time. A new table is complete
- * before the old one is let go; whatever fails leaves the old one in force. Control thread.
- * (vhost-user, “Multiple memory regions”, CONFIGURE_MEM_SLOTS) */
+/* Guest memory as the front-end shares it: whole tables, or one region at a time. A new table is
+ * complete before the old one is let go; whatever fails leaves the old one in force. Control
+ * thread. (vhost-user, “Multiple memory regions”, CONFIGURE_MEM_SLOTS) */
 
 #include "core/vhost-error-private.h"
 #include "user/vhost-user-backend-private.h"

@@ -51,9 +51,9 @@ struct _VhostUserBackend {
   /* our own requests, on the channel */
   GQueue calls; /* those whose answers are due, in the order they will come */
   GSource *call_deadline;
-  GHashTable *objects;                          /* UUID → descriptor, of what we export */
+  GHashTable *objects;                               /* UUID → descriptor, of what we export */
   guint64 shmem_sizes[VHOST_USER_MAX_SHMEM_REGIONS]; /* by shmid; 0: unused */
-  VhostUserFsDialect fs_dialect;                /* property */
+  VhostUserFsDialect fs_dialect;                     /* property */
 
   VhostUserBackendTransfer transfer;
   VhostUserGpuConnection *gpu; /* to the display, or NULL */
@@ -73,14 +73,14 @@ struct _VhostUserBackend {
    VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_SHMEM) |                                                 \
    VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_DEVICE_STATE))
 
-/* Serves one request; @reply is prepared for those that have a body. An error says what was wrong, without the
- * name of the request. */
+/* Serves one request; @reply is prepared for those that have a body. An error says what was wrong,
+ * without the name of the request. */
 typedef gboolean (*VhostUserHandler) (VhostUserBackend *backend, VhostUserFrame *frame,
                                       VhostUserFrame *reply, GError **error);
 
 /* vhost-user-backend-requests.c: checks gate and state, calls the handler, answers. */
-void
-vhost_user_backend_serve (VhostUserConnection *connection, VhostUserFrame *frame, gpointer data);
+void vhost_user_backend_serve (VhostUserConnection *connection, VhostUserFrame *frame,
+                               gpointer data);
 void vhost_user_backend_refuse (VhostUserConnection *connection, const VhostUserFrame *frame,
                                 const GError *error, gpointer data);
 void vhost_user_backend_answer_drained (VhostUserBackend *backend);
@@ -95,12 +95,12 @@ gboolean vhost_user_backend_rem_mem_reg (VhostUserBackend *backend, VhostUserFra
                                          VhostUserFrame *reply, GError **error);
 
 /* vhost-user-backend.c */
-guint64
-vhost_user_backend_get_offered (VhostUserBackend *backend); /* features, transport bits too */
+guint64 vhost_user_backend_get_offered (
+    VhostUserBackend *backend); /* features, transport bits too */
 guint64 vhost_user_backend_get_offered_protocol (VhostUserBackend *backend);
 gboolean vhost_user_backend_take_channel (VhostUserBackend *backend, int fd, GError **error);
-void
-vhost_user_backend_emit_refused (VhostUserBackend *backend, guint request, const GError *error);
+void vhost_user_backend_emit_refused (VhostUserBackend *backend, guint request,
+                                      const GError *error);
 void vhost_user_backend_drop_connection (VhostUserBackend *backend);
 void vhost_user_backend_drop_channel (VhostUserBackend *backend);
 
@@ -110,8 +110,9 @@ void vhost_user_backend_drop_channel (VhostUserBackend *backend);
 typedef void (*VhostUserAnswerFunc) (VhostUserBackend *backend, GTask *task,
                                      VhostUserFrame *answer);
 
-/* Sends @frame, whose descriptors stay the caller's, and takes @task, which is finished by @func with the answer,
- * or with the error that kept one from coming. FALSE: it was not even sent. Never blocks. */
+/* Sends @frame, whose descriptors stay the caller's, and takes @task, which is finished by @func
+ * with the answer, or with the error that kept one from coming. FALSE: it was not even sent. Never
+ * blocks. */
 gboolean vhost_user_backend_call (VhostUserBackend *backend, VhostUserFrame *frame, GTask *task,
                                   VhostUserAnswerFunc func);
 void vhost_user_backend_take_answer (VhostUserBackend *backend, VhostUserFrame *frame);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A device served over a vhost-user socket: how a front-end comes and goes, one at a time. While one is
- * there the next waits in the backlog of the listening socket. Everything runs in the thread-default main
- * context of listen(), open() or open_fd(). (vhost-user, “Communication”, “Back-end communication”) */
+/* A device served over a vhost-user socket: how a front-end comes and goes, one at a time. While
+ * one is there the next waits in the backlog of the listening socket. Everything runs in the
+ * thread-default main context of listen(), open() or open_fd(). (vhost-user, “Communication”,
+ * “Back-end communication”) */
 
 #include <errno.h>
 #include <sys/socket.h>
@@ -215,8 +216,8 @@ vhost_user_backend_new (VhostDeviceId device_id, guint n_queues)
  * @path: (type filename): where the Unix socket is made
  * @error: return location
  *
- * Waits for front-ends, one after the other, in the thread-default main context. A dead socket at @path is
- * replaced; a live one or any other file is left alone.
+ * Waits for front-ends, one after the other, in the thread-default main context. A dead socket at
+ * @path is replaced; a live one or any other file is left alone.
  *
  * Returns: %TRUE, or %FALSE with %VHOST_ERROR_BAD_STATE when the back-end is open already, or a
  *   #GIOErrorEnum when the socket cannot be made
@@ -282,7 +283,8 @@ vhost_user_backend_open (VhostUserBackend *backend, const char *path, GCancellab
  *
  * Serves on a socket that somebody else made; which kind it is is found out.
  *
- * Returns: %TRUE, or %FALSE with %VHOST_ERROR_BAD_STATE when the back-end is open already, or an error when
+ * Returns: %TRUE, or %FALSE with %VHOST_ERROR_BAD_STATE when the back-end is open already, or an
+ * error when
  *   @fd is no such socket
  *
  * Since: 1.0
@@ -310,8 +312,8 @@ vhost_user_backend_open_fd (VhostUserBackend *backend, int fd, GError **error)
  * vhost_user_backend_close:
  * @backend: a back-end
  *
- * Ends the session with the front-end, if there is one, stops listening and removes the socket it made. The
- * back-end can be opened again.
+ * Ends the session with the front-end, if there is one, stops listening and removes the socket it
+ * made. The back-end can be opened again.
  *
  * Since: 1.0
  */
@@ -390,7 +392,7 @@ static void
 vhost_user_backend_config_changed (VhostBackend *base)
 {
   VhostUserBackend *backend = VHOST_USER_BACKEND (base);
-  g_auto (VhostUserFrame) frame = {0};
+  g_auto (VhostUserFrame) frame = { 0 };
 
   if (backend->channel == NULL ||
       !vhost_word_has (backend->acked_protocol, VHOST_USER_PROTOCOL_FEATURE_CONFIG))
@@ -480,8 +482,8 @@ install_properties (GObjectClass *object_class)
   /**
    * VhostUserBackend:protocol-features:
    *
-   * Bits of [enum@Vhost.UserProtocolFeature] that may be offered. Those that need something the device does
-   * not have, as CONFIG without a configuration space, are left out.
+   * Bits of [enum@Vhost.UserProtocolFeature] that may be offered. Those that need something the
+   * device does not have, as CONFIG without a configuration space, are left out.
    *
    * Since: 1.0
    */
@@ -501,8 +503,8 @@ install_properties (GObjectClass *object_class)
   /**
    * VhostUserBackend:timeout:
    *
-   * How long a front-end may take to finish a message it began, or to read an answer, in milliseconds. In
-   * force from the next connection on.
+   * How long a front-end may take to finish a message it began, or to read an answer, in
+   * milliseconds. In force from the next connection on.
    *
    * Since: 1.0
    */
@@ -511,8 +513,8 @@ install_properties (GObjectClass *object_class)
   /**
    * VhostUserBackend:drain-timeout:
    *
-   * How long a queue that is being stopped waits for buffers in flight, in milliseconds. What was fetched
-   * last and not pushed by then goes back to the ring; anything else is given up.
+   * How long a queue that is being stopped waits for buffers in flight, in milliseconds. What was
+   * fetched last and not pushed by then goes back to the ring; anything else is given up.
    *
    * Since: 1.0
    */
@@ -521,25 +523,24 @@ install_properties (GObjectClass *object_class)
   /**
    * VhostUserBackend:fs-dialect:
    *
-   * Which draft's numbers [method@Vhost.UserBackend.fs_request_async] uses. The features whose requests these numbers
-   * hide are not offered. Cannot be changed
-   * while a front-end is connected.
+   * Which draft's numbers [method@Vhost.UserBackend.fs_request_async] uses. The features whose
+   * requests these numbers hide are not offered. Cannot be changed while a front-end is connected.
    *
    * Since: 1.0
    */
-  properties[PROP_FS_DIALECT] =
-      g_param_spec_enum ("fs-dialect", NULL, NULL, VHOST_TYPE_USER_FS_DIALECT,
-                         VHOST_USER_FS_DIALECT_NONE, writable);
+  properties[PROP_FS_DIALECT] = g_param_spec_enum (
+      "fs-dialect", NULL, NULL, VHOST_TYPE_USER_FS_DIALECT, VHOST_USER_FS_DIALECT_NONE, writable);
   /**
    * VhostUserBackend:state-timeout:
    *
-   * How long the front-end's question whether the transfer of the internal state succeeded waits for
-   * [method@Vhost.UserBackend.complete_transfer], in milliseconds. Then the transfer has failed.
+   * How long the front-end's question whether the transfer of the internal state succeeded waits
+   * for [method@Vhost.UserBackend.complete_transfer], in milliseconds. Then the transfer has
+   * failed.
    *
    * Since: 1.0
    */
-  properties[PROP_STATE_TIMEOUT] = g_param_spec_uint ("state-timeout", NULL, NULL, 1, G_MAXINT,
-                                                      STATE_TIMEOUT_MS, writable);
+  properties[PROP_STATE_TIMEOUT] =
+      g_param_spec_uint ("state-timeout", NULL, NULL, 1, G_MAXINT, STATE_TIMEOUT_MS, writable);
   g_object_class_install_properties (object_class, N_PROPERTIES, properties);
 }
 
@@ -564,8 +565,8 @@ vhost_user_backend_class_init (VhostUserBackendClass *klass)
    * @request: number of the request
    * @error: names the request and says why
    *
-   * A request of the front-end was refused, and changed nothing. The session goes on when the front-end
-   * asked for an answer; else it ends.
+   * A request of the front-end was refused, and changed nothing. The session goes on when the
+   * front-end asked for an answer; else it ends.
    *
    * Since: 1.0
    */

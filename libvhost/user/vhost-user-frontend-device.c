@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The device interface of a front-end: each call is one request, or a short series of them. Ring addresses come
- * in as guest physical and go out as the user addresses of the regions that hold them.
- * (vhost-user, “Front-end message types”) */
+/* The device interface of a front-end: each call is one request, or a short series of them. Ring
+ * addresses come in as guest physical and go out as the user addresses of the regions that hold
+ * them. (vhost-user, “Front-end message types”) */
 
 #include <string.h>
 #include "core/vhost-error-private.h"
@@ -17,7 +17,7 @@ static gboolean
 call_empty (VhostDevice *device, VhostUserFrontendCode code, GCancellable *cancellable,
             GError **error)
 {
-  VhostUserFrame frame = {0};
+  VhostUserFrame frame = { 0 };
 
   vhost_user_frontend_init_request (&frame, code, 0);
   return vhost_user_frontend_call (VHOST_USER_FRONTEND (device), &frame, NULL, cancellable, error);
@@ -27,7 +27,7 @@ static gboolean
 call_number (VhostDevice *device, VhostUserFrontendCode code, guint64 number,
              GCancellable *cancellable, GError **error)
 {
-  VhostUserFrame frame = {0};
+  VhostUserFrame frame = { 0 };
 
   vhost_user_frontend_init_request (&frame, code, sizeof frame.payload.u64);
   frame.payload.u64 = number;
@@ -38,7 +38,7 @@ static gboolean
 call_state (VhostDevice *device, VhostUserFrontendCode code, guint index, guint num,
             VhostUserFrame *reply, GCancellable *cancellable, GError **error)
 {
-  VhostUserFrame frame = {0};
+  VhostUserFrame frame = { 0 };
 
   vhost_user_frontend_init_request (&frame, code, sizeof frame.payload.state);
   frame.payload.state.index = index;
@@ -50,8 +50,8 @@ static gboolean
 ask_number (VhostDevice *device, VhostUserFrontendCode code, guint64 *number,
             GCancellable *cancellable, GError **error)
 {
-  VhostUserFrame frame = {0};
-  g_auto (VhostUserFrame) reply = {0};
+  VhostUserFrame frame = { 0 };
+  g_auto (VhostUserFrame) reply = { 0 };
 
   vhost_user_frontend_init_request (&frame, code, 0);
   if (!vhost_user_frontend_call (VHOST_USER_FRONTEND (device), &frame, &reply, cancellable, error))
@@ -104,8 +104,8 @@ frontend_get_n_queues (VhostDevice *device)
 static VhostUserRegion
 describe_region (const VhostMemoryRegion *region)
 {
-  return (VhostUserRegion){region->guest_address, region->size, region->user_address,
-                           region->offset};
+  return (VhostUserRegion){ region->guest_address, region->size, region->user_address,
+                            region->offset };
 }
 
 static gboolean
@@ -127,7 +127,7 @@ static gboolean
 send_table (VhostUserFrontend *frontend, VhostMemory *memory, GCancellable *cancellable,
             GError **error)
 {
-  VhostUserFrame frame = {0};
+  VhostUserFrame frame = { 0 };
 
   vhost_user_frontend_init_request (&frame, VHOST_USER_FRONTEND_CODE_SET_MEM_TABLE,
                                     8 + memory->n_regions * sizeof (VhostUserRegion));
@@ -144,12 +144,13 @@ send_table (VhostUserFrontend *frontend, VhostMemory *memory, GCancellable *canc
   return TRUE;
 }
 
-/* One region in or out; what the back-end has is kept up to date, so that a failure half-way leaves no doubt. */
+/* One region in or out; what the back-end has is kept up to date, so that a failure half-way leaves
+ * no doubt. */
 static gboolean
 send_region (VhostUserFrontend *frontend, VhostUserFrontendCode code, VhostMemoryRegion *region,
              GCancellable *cancellable, GError **error)
 {
-  VhostUserFrame frame = {0};
+  VhostUserFrame frame = { 0 };
   VhostMemory *changed;
 
   vhost_user_frontend_init_request (&frame, code, sizeof frame.payload.region);
@@ -251,7 +252,7 @@ frontend_set_vring_addr (VhostDevice *device, guint index, guint flags, guint64 
                          guint64 used, guint64 log, GCancellable *cancellable, GError **error)
 {
   VhostUserFrontend *frontend = VHOST_USER_FRONTEND (device);
-  VhostUserFrame frame = {0};
+  VhostUserFrame frame = { 0 };
   VhostUserVringAddr *addr = &frame.payload.addr;
 
   vhost_user_frontend_init_request (&frame, VHOST_USER_FRONTEND_CODE_SET_VRING_ADDR, sizeof *addr);
@@ -276,7 +277,7 @@ static guint32
 frontend_get_vring_base (VhostDevice *device, guint index, GCancellable *cancellable,
                          GError **error)
 {
-  g_auto (VhostUserFrame) reply = {0};
+  g_auto (VhostUserFrame) reply = { 0 };
 
   if (!call_state (device, VHOST_USER_FRONTEND_CODE_GET_VRING_BASE, index, 0, &reply, cancellable,
                    error))
@@ -293,19 +294,19 @@ static gboolean
 call_with_fd (VhostDevice *device, VhostUserFrontendCode code, guint index, int fd,
               GCancellable *cancellable, GError **error)
 {
-  VhostUserFrame frame = {0};
+  VhostUserFrame frame = { 0 };
 
   vhost_user_frontend_init_request (&frame, code, sizeof frame.payload.u64);
   frame.payload.u64 = index | (fd < 0 ? VHOST_USER_VRING_NOFD : 0);
-  frame.fds = (VhostFdSet){.n = fd < 0 ? 0 : 1, .fd = {fd}};
+  frame.fds = (VhostFdSet){ .n = fd < 0 ? 0 : 1, .fd = { fd } };
   if (index > VHOST_USER_VRING_INDEX_MASK)
     return vhost_set_error (error, VHOST_ERROR_INVALID_VALUE, "queue %u: vhost-user has 256",
                             index);
   return vhost_user_frontend_call (VHOST_USER_FRONTEND (device), &frame, NULL, cancellable, error);
 }
 
-/* The message starts the ring. Back-ends of the older rule wait for the descriptor to become readable: it is
- * signalled as well. */
+/* The message starts the ring. Back-ends of the older rule wait for the descriptor to become
+ * readable: it is signalled as well. */
 static gboolean
 frontend_set_vring_kick (VhostDevice *device, guint index, int fd, GCancellable *cancellable,
                          GError **error)
@@ -333,8 +334,8 @@ frontend_set_vring_err (VhostDevice *device, guint index, int fd, GCancellable *
                        error);
 }
 
-/* Returns when the ring is enabled: without acks, an answer to another request shows it. A kick that came
- * earlier might find the ring disabled and be lost. */
+/* Returns when the ring is enabled: without acks, an answer to another request shows it. A kick
+ * that came earlier might find the ring disabled and be lost. */
 static gboolean
 frontend_set_vring_enable (VhostDevice *device, guint index, gboolean enable,
                            GCancellable *cancellable, GError **error)
@@ -379,8 +380,8 @@ static GBytes *
 frontend_get_config (VhostDevice *device, guint offset, guint size, GCancellable *cancellable,
                      GError **error)
 {
-  VhostUserFrame frame = {0};
-  g_auto (VhostUserFrame) reply = {0};
+  VhostUserFrame frame = { 0 };
+  g_auto (VhostUserFrame) reply = { 0 };
 
   if (!check_config_range (offset, size, error))
     return NULL;
@@ -398,7 +399,7 @@ static gboolean
 frontend_set_config (VhostDevice *device, guint offset, GBytes *data, GCancellable *cancellable,
                      GError **error)
 {
-  VhostUserFrame frame = {0};
+  VhostUserFrame frame = { 0 };
   gsize size;
   const guint8 *bytes = g_bytes_get_data (data, &size);
 

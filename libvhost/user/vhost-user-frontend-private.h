@@ -52,18 +52,19 @@ struct _VhostUserFrontend {
    VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_DEVICE_STATE))
 
 /* Makes a request: no payload yet, zeroed up to @size. */
-void
-vhost_user_frontend_init_request (VhostUserFrame *frame, VhostUserFrontendCode code, guint32 size);
+void vhost_user_frontend_init_request (VhostUserFrame *frame, VhostUserFrontendCode code,
+                                       guint32 size);
 
-/* Sends @frame, whose descriptors stay the caller's, and waits for the answer: into @reply when the request has
- * one of its own, else for the ack if those were negotiated. A request whose gate is shut is not sent. An answer that
- * does not come, or is wrong, ends the connection: nobody could say any more which answer belongs to which request. */
-gboolean
-vhost_user_frontend_call (VhostUserFrontend *frontend, VhostUserFrame *frame, VhostUserFrame *reply,
-                          GCancellable *cancellable, GError **error);
+/* Sends @frame, whose descriptors stay the caller's, and waits for the answer: into @reply when the
+ * request has one of its own, else for the ack if those were negotiated. A request whose gate is
+ * shut is not sent. An answer that does not come, or is wrong, ends the connection: nobody could
+ * say any more which answer belongs to which request. */
+gboolean vhost_user_frontend_call (VhostUserFrontend *frontend, VhostUserFrame *frame,
+                                   VhostUserFrame *reply, GCancellable *cancellable,
+                                   GError **error);
 
-/* vhost-user-frontend-channel.c: serves one request of the back-end; what is in @answer, a u64 of 0 at first, goes
- * back if an answer is due. */
+/* vhost-user-frontend-channel.c: serves one request of the back-end; what is in @answer, a u64 of 0
+ * at first, goes back if an answer is due. */
 gboolean vhost_user_frontend_serve (VhostUserFrontend *frontend, VhostUserFrame *frame,
                                     VhostUserFrame *answer, GError **error);
 /* Emits a signal whose handlers may answer the request. */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Drives a device that is served at the other end of a vhost-user socket: opening, requests and their
- * answers, the back-end channel. One thread: calls block on the socket, with a deadline, and serve the channel
- * while they wait; between calls the thread-default main context of open() watches for the back-end to
- * leave. (vhost-user, “Communication”, REPLY_ACK, “Back-end communication”) */
+/* Drives a device that is served at the other end of a vhost-user socket: opening, requests and
+ * their answers, the back-end channel. One thread: calls block on the socket, with a deadline, and
+ * serve the channel while they wait; between calls the thread-default main context of open()
+ * watches for the back-end to leave. (vhost-user, “Communication”, REPLY_ACK, “Back-end
+ * communication”) */
 
 #include <errno.h>
 #include <sys/socket.h>
@@ -136,7 +137,7 @@ vhost_user_frontend_call (VhostUserFrontend *frontend, VhostUserFrame *frame, Vh
                           GCancellable *cancellable, GError **error)
 {
   const VhostUserRule *rule = vhost_user_rule_find (VHOST_USER_ROLE_FRONTEND, frame->request);
-  g_auto (VhostUserFrame) ack = {0};
+  g_auto (VhostUserFrame) ack = { 0 };
   g_autoptr (GError) reason = NULL;
   gboolean wants_ack =
       reply == NULL && (rule->reply == VHOST_USER_REPLY_ACK_ALWAYS ||
@@ -159,7 +160,8 @@ vhost_user_frontend_call (VhostUserFrontend *frontend, VhostUserFrame *frame, Vh
   return TRUE;
 }
 
-/* Between two requests a back-end has nothing to say on this socket: it left, or it broke the protocol. */
+/* Between two requests a back-end has nothing to say on this socket: it left, or it broke the
+ * protocol. */
 static void
 on_idle_event (guint32 events, gpointer data)
 {
@@ -226,7 +228,7 @@ static void
 on_channel_request (VhostUserConnection *channel, VhostUserFrame *frame, gpointer data)
 {
   g_autoptr (VhostUserFrontend) frontend = g_object_ref (data);
-  g_auto (VhostUserFrame) answer = {0};
+  g_auto (VhostUserFrame) answer = { 0 };
   g_autoptr (GError) error = NULL;
 
   init_channel_answer (&answer, frame);
@@ -243,7 +245,7 @@ on_bad_channel_request (VhostUserConnection *channel, const VhostUserFrame *fram
                         const GError *error, gpointer data)
 {
   VhostUserFrontend *frontend = data;
-  g_auto (VhostUserFrame) answer = {0};
+  g_auto (VhostUserFrame) answer = { 0 };
 
   init_channel_answer (&answer, frame);
   refuse_channel_request (frame, &answer, error);
@@ -268,7 +270,7 @@ on_channel_closed (VhostUserConnection *channel, const GError *error, gpointer d
 static gboolean
 open_channel (VhostUserFrontend *frontend, GCancellable *cancellable, GError **error)
 {
-  g_auto (VhostUserFrame) frame = {0};
+  g_auto (VhostUserFrame) frame = { 0 };
   int pair[2];
 
   if (socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
@@ -278,7 +280,7 @@ open_channel (VhostUserFrontend *frontend, GCancellable *cancellable, GError **e
   vhost_user_connection_set_bad_frame_func (frontend->channel, on_bad_channel_request);
   vhost_user_connection_set_protocol_features (frontend->channel, frontend->acked_protocol);
   vhost_user_frontend_init_request (&frame, VHOST_USER_FRONTEND_CODE_SET_BACKEND_REQ_FD, 0);
-  frame.fds = (VhostFdSet){.n = 1, .fd = {pair[1]}};
+  frame.fds = (VhostFdSet){ .n = 1, .fd = { pair[1] } };
   return vhost_user_connection_start (frontend->channel, frontend->reactor, on_channel_request,
                                       on_channel_closed, frontend, error) &&
          vhost_user_frontend_call (frontend, &frame, NULL, cancellable, error);
@@ -288,8 +290,8 @@ static gboolean
 ask_number (VhostUserFrontend *frontend, VhostUserFrontendCode code, guint64 *number,
             GCancellable *cancellable, GError **error)
 {
-  VhostUserFrame frame = {0};
-  g_auto (VhostUserFrame) reply = {0};
+  VhostUserFrame frame = { 0 };
+  g_auto (VhostUserFrame) reply = { 0 };
 
   vhost_user_frontend_init_request (&frame, code, 0);
   if (!vhost_user_frontend_call (frontend, &frame, &reply, cancellable, error))
@@ -301,7 +303,7 @@ ask_number (VhostUserFrontend *frontend, VhostUserFrontendCode code, guint64 *nu
 static gboolean
 negotiate_protocol (VhostUserFrontend *frontend, GCancellable *cancellable, GError **error)
 {
-  VhostUserFrame frame = {0};
+  VhostUserFrame frame = { 0 };
 
   if (!vhost_word_has (frontend->offered, VHOST_FEATURE_PROTOCOL_FEATURES))
     return TRUE;
@@ -402,11 +404,11 @@ vhost_user_frontend_new (void)
  * @cancellable: (nullable): to give up early
  * @error: return location
  *
- * Connects to a back-end and begins a session: protocol features, limits, back-end channel, owner. Blocks,
- * each step for [property@Vhost.UserFrontend:timeout] at most.
+ * Connects to a back-end and begins a session: protocol features, limits, back-end channel, owner.
+ * Blocks, each step for [property@Vhost.UserFrontend:timeout] at most.
  *
- * Returns: %TRUE, or %FALSE with %VHOST_ERROR_BAD_STATE when it is open already, a #GIOErrorEnum when
- *   nobody listens, or another #VhostError when the back-end does not keep to the protocol
+ * Returns: %TRUE, or %FALSE with %VHOST_ERROR_BAD_STATE when it is open already, a #GIOErrorEnum
+ * when nobody listens, or another #VhostError when the back-end does not keep to the protocol
  *
  * Since: 1.0
  */
@@ -602,7 +604,8 @@ vhost_user_frontend_class_init (VhostUserFrontendClass *klass)
   /**
    * VhostUserFrontend:timeout:
    *
-   * How long to wait for an answer, in milliseconds. A back-end that does not answer in time is left.
+   * How long to wait for an answer, in milliseconds. A back-end that does not answer in time is
+   * left.
    *
    * Since: 1.0
    */
@@ -616,19 +619,18 @@ vhost_user_frontend_class_init (VhostUserFrontendClass *klass)
    *
    * Since: 1.0
    */
-  properties[PROP_FS_DIALECT] =
-      g_param_spec_enum ("fs-dialect", NULL, NULL, VHOST_TYPE_USER_FS_DIALECT,
-                         VHOST_USER_FS_DIALECT_NONE, writable);
+  properties[PROP_FS_DIALECT] = g_param_spec_enum (
+      "fs-dialect", NULL, NULL, VHOST_TYPE_USER_FS_DIALECT, VHOST_USER_FS_DIALECT_NONE, writable);
   /**
    * VhostUserFrontend:state-timeout:
    *
-   * How long the back-end may take to write or read its internal state, and once more to say that it did, in
-   * milliseconds.
+   * How long the back-end may take to write or read its internal state, and once more to say that
+   * it did, in milliseconds.
    *
    * Since: 1.0
    */
-  properties[PROP_STATE_TIMEOUT] = g_param_spec_uint ("state-timeout", NULL, NULL, 1, G_MAXINT,
-                                                      STATE_TIMEOUT_MS, writable);
+  properties[PROP_STATE_TIMEOUT] =
+      g_param_spec_uint ("state-timeout", NULL, NULL, 1, G_MAXINT, STATE_TIMEOUT_MS, writable);
   /**
    * VhostUserFrontend:max-state-size:
    *
@@ -636,8 +638,8 @@ vhost_user_frontend_class_init (VhostUserFrontendClass *klass)
    *
    * Since: 1.0
    */
-  properties[PROP_MAX_STATE_SIZE] = g_param_spec_uint64 ("max-state-size", NULL, NULL, 1, G_MAXINT,
-                                                         MAX_STATE_SIZE, writable);
+  properties[PROP_MAX_STATE_SIZE] =
+      g_param_spec_uint64 ("max-state-size", NULL, NULL, 1, G_MAXINT, MAX_STATE_SIZE, writable);
   g_object_class_install_properties (object_class, N_PROPERTIES, properties);
   vhost_user_frontend_install_channel (object_class);
 }

@@ -15,7 +15,8 @@ G_BEGIN_DECLS
  * @VHOST_USER_ROLE_BACKEND_FS_2020_07: the same, with %VHOST_USER_FS_DIALECT_DRAFT_2020_07
  * @VHOST_USER_ROLE_BACKEND_FS_2024: the same, with %VHOST_USER_FS_DIALECT_DRAFT_2024
  *
- * Whose requests a socket carries: the two have number spaces of their own. The other side only answers.
+ * Whose requests a socket carries: the two have number spaces of their own. The other side only
+ * answers.
  *
  * Since: 1.0
  */
@@ -218,7 +219,8 @@ typedef enum {
  * @VHOST_USER_PROTOCOL_FEATURE_XEN_MMAP: memory regions of Xen
  * @VHOST_USER_PROTOCOL_FEATURE_SHARED_OBJECT: shared objects
  * @VHOST_USER_PROTOCOL_FEATURE_DEVICE_STATE: transfer of the internal state
- * @VHOST_USER_PROTOCOL_FEATURE_GET_VRING_BASE_INFLIGHT: GET_VRING_BASE may leave requests in the inflight area
+ * @VHOST_USER_PROTOCOL_FEATURE_GET_VRING_BASE_INFLIGHT: GET_VRING_BASE may leave requests in the
+ * inflight area
  * @VHOST_USER_PROTOCOL_FEATURE_GPA_ADDRESSES: guest physical instead of user addresses
  * @VHOST_USER_PROTOCOL_FEATURE_SHMEM: shared memory regions
  *
