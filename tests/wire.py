@@ -48,7 +48,9 @@ class Req(enum.IntEnum):
 
 class Back(enum.IntEnum):
     """Requests of the back-end, on its channel."""
-    IOTLB_MSG, CONFIG_CHANGE_MSG, VRING_HOST_NOTIFIER_MSG = 1, 2, 3
+    (IOTLB_MSG, CONFIG_CHANGE_MSG, VRING_HOST_NOTIFIER_MSG, VRING_CALL, VRING_ERR,
+     SHARED_OBJECT_ADD, SHARED_OBJECT_REMOVE, SHARED_OBJECT_LOOKUP, SHMEM_MAP,
+     SHMEM_UNMAP) = range(1, 11)
 
 
 class Proto(enum.IntEnum):

@@ -5,6 +5,25 @@
 #include "endpoint/vhost-backend-private.h"
 #include "user/vhost-user-backend.h"
 #include "user/vhost-user-connection-private.h"
+#include "user/vhost-user-gpu-connection.h"
+
+typedef enum {
+  VHOST_USER_TRANSFER_NONE,
+  VHOST_USER_TRANSFER_ACTIVE,
+  VHOST_USER_TRANSFER_DONE,
+  VHOST_USER_TRANSFER_FAILED,
+} VhostUserTransferStage;
+
+/* The internal state on its way in or out. */
+typedef struct {
+  VhostUserTransferStage stage;
+  gboolean loading;
+  int fd; /* until the application was told */
+  VhostTask task;
+  gboolean checking; /* a CHECK_DEVICE_STATE waits for the end */
+  GSource *deadline;
+  guint timeout; /* ms */
+} VhostUserBackendTransfer;
 
 struct _VhostUserBackend {
   VhostBackend parent_instance;
@@ -28,6 +47,16 @@ struct _VhostUserBackend {
   GSource *drain_deadline;
   guint drain_timeout; /* ms */
   guint timeout;       /* ms, of one message */
+
+  /* our own requests, on the channel */
+  GQueue calls; /* those whose answers are due, in the order they will come */
+  GSource *call_deadline;
+  GHashTable *objects;                               /* UUID → descriptor, of what we export */
+  guint64 shmem_sizes[VHOST_USER_MAX_SHMEM_REGIONS]; /* by shmid; 0: unused */
+  VhostUserFsDialect fs_dialect;                     /* property */
+
+  VhostUserBackendTransfer transfer;
+  VhostUserGpuConnection *gpu; /* to the display, or NULL */
 };
 
 /* Protocol features whose requests are served here; more than these cannot be offered. */
@@ -38,7 +67,11 @@ struct _VhostUserBackend {
    VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_CONFIG) |                                                \
    VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_RESET_DEVICE) |                                          \
    VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_CONFIGURE_MEM_SLOTS) |                                   \
-   VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_STATUS))
+   VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_STATUS) |                                                \
+   VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_BACKEND_SEND_FD) |                                       \
+   VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_SHARED_OBJECT) |                                         \
+   VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_SHMEM) |                                                 \
+   VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_DEVICE_STATE))
 
 /* Serves one request; @reply is prepared for those that have a body. An error says what was wrong,
  * without the name of the request. */
@@ -69,3 +102,49 @@ gboolean vhost_user_backend_take_channel (VhostUserBackend *backend, int fd, GEr
 void vhost_user_backend_emit_refused (VhostUserBackend *backend, guint request,
                                       const GError *error);
 void vhost_user_backend_drop_connection (VhostUserBackend *backend);
+void vhost_user_backend_drop_channel (VhostUserBackend *backend);
+
+/* vhost-user-backend-channel.c: requests of ours. */
+
+/* Makes the result of @task of an answer, which is NULL when none was negotiated. */
+typedef void (*VhostUserAnswerFunc) (VhostUserBackend *backend, GTask *task,
+                                     VhostUserFrame *answer);
+
+/* Sends @frame, whose descriptors stay the caller's, and takes @task, which is finished by @func
+ * with the answer, or with the error that kept one from coming. FALSE: it was not even sent. Never
+ * blocks. */
+gboolean vhost_user_backend_call (VhostUserBackend *backend, VhostUserFrame *frame, GTask *task,
+                                  VhostUserAnswerFunc func);
+void vhost_user_backend_take_answer (VhostUserBackend *backend, VhostUserFrame *frame);
+void vhost_user_backend_fail_calls (VhostUserBackend *backend, VhostError code, const char *reason);
+
+/* An answer that says just whether it was done; @answer as above. */
+gboolean vhost_user_backend_check_answer (GTask *task, VhostUserFrame *answer);
+void vhost_user_backend_finish_call (VhostUserBackend *backend, GTask *task,
+                                     VhostUserFrame *answer);
+
+/* vhost-user-backend-objects.c */
+gboolean vhost_user_backend_get_shared_object (VhostUserBackend *backend, VhostUserFrame *frame,
+                                               VhostUserFrame *reply, GError **error);
+void vhost_user_backend_forget_objects (VhostUserBackend *backend);
+
+/* vhost-user-backend-shmem.c */
+gboolean vhost_user_backend_has_shmem (VhostUserBackend *backend);
+gboolean vhost_user_backend_get_shmem_config (VhostUserBackend *backend, VhostUserFrame *frame,
+                                              VhostUserFrame *reply, GError **error);
+
+/* vhost-user-gpu-socket.c */
+gboolean vhost_user_backend_set_gpu_socket (VhostUserBackend *backend, VhostUserFrame *frame,
+                                            VhostUserFrame *reply, GError **error);
+void vhost_user_backend_drop_gpu (VhostUserBackend *backend);
+void vhost_user_backend_install_gpu (GObjectClass *object_class);
+
+/* vhost-user-backend-state.c */
+void vhost_user_backend_install_transfer (GObjectClass *object_class);
+void vhost_user_backend_init_transfer (VhostUserBackend *backend);
+gboolean vhost_user_backend_can_transfer (VhostUserBackend *backend);
+void vhost_user_backend_forget_transfer (VhostUserBackend *backend);
+gboolean vhost_user_backend_set_device_state_fd (VhostUserBackend *backend, VhostUserFrame *frame,
+                                                 VhostUserFrame *reply, GError **error);
+gboolean vhost_user_backend_check_device_state (VhostUserBackend *backend, VhostUserFrame *frame,
+                                                VhostUserFrame *reply, GError **error);

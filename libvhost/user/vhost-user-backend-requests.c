@@ -352,6 +352,11 @@ static const VhostUserHandler handlers[] = {
   HANDLER (REM_MEM_REG, vhost_user_backend_rem_mem_reg),
   HANDLER (SET_STATUS, set_status),
   HANDLER (GET_STATUS, get_status),
+  HANDLER (GPU_SET_SOCKET, vhost_user_backend_set_gpu_socket),
+  HANDLER (GET_SHARED_OBJECT, vhost_user_backend_get_shared_object),
+  HANDLER (SET_DEVICE_STATE_FD, vhost_user_backend_set_device_state_fd),
+  HANDLER (CHECK_DEVICE_STATE, vhost_user_backend_check_device_state),
+  HANDLER (GET_SHMEM_CONFIG, vhost_user_backend_get_shmem_config),
 };
 
 static VhostUserHandler
@@ -418,6 +423,27 @@ send_ack (VhostUserBackend *backend, guint32 request, guint64 result)
   vhost_user_connection_send_frame (backend->connection, &ack, NULL, NULL);
 }
 
+/* The form that some answers with a payload have for a failure; FALSE: this one has none. */
+static gboolean
+prepare_failure (const VhostUserRule *rule, VhostUserFrame *reply)
+{
+  switch (rule->request) {
+  case VHOST_USER_FRONTEND_CODE_GET_CONFIG:
+  case VHOST_USER_FRONTEND_CODE_GET_SHARED_OBJECT:
+    reply->size = 0;
+    return TRUE;
+  case VHOST_USER_FRONTEND_CODE_SET_DEVICE_STATE_FD:
+  case VHOST_USER_FRONTEND_CODE_CHECK_DEVICE_STATE:
+    reply->size = sizeof reply->payload.u64;
+    reply->payload.u64 = rule->request == VHOST_USER_FRONTEND_CODE_CHECK_DEVICE_STATE
+                             ? 1
+                             : VHOST_USER_TRANSFER_NOFD | 1;
+    return TRUE;
+  default:
+    return FALSE;
+  }
+}
+
 /* Says that a request failed, in the form it has for that; one that has none, or that nobody waits
  * for, ends the connection, so that both sides agree on what is in force. */
 static void
@@ -426,8 +452,7 @@ answer_failure (VhostUserBackend *backend, const VhostUserFrame *frame, VhostUse
   const VhostUserRule *rule = vhost_user_rule_find (VHOST_USER_ROLE_FRONTEND, frame->request);
   gboolean has_body = rule != NULL && rule->reply == VHOST_USER_REPLY_BODY;
 
-  if (rule != NULL && rule->reply_layout == VHOST_USER_LAYOUT_CONFIG && has_body) {
-    reply->size = 0;
+  if (has_body && prepare_failure (rule, reply)) {
     vhost_user_connection_send_frame (backend->connection, reply, NULL, NULL);
   } else if (!has_body && is_ack_wanted (backend, rule, frame->flags)) {
     send_ack (backend, frame->request, 1);
@@ -485,7 +510,8 @@ vhost_user_backend_serve (VhostUserConnection *connection, VhostUserFrame *frame
   if (check_gate (backend, rule, &error) && check_state (backend, rule, &error) &&
       find_handler (rule->request) (backend, frame, &reply, &error)) {
     /* The handlers emit signals, and whoever listens may have ended the session. */
-    if (backend->connection == connection && backend->draining == NULL)
+    if (backend->connection == connection && backend->draining == NULL &&
+        !backend->transfer.checking)
       answer_success (backend, rule, frame->flags, &reply);
     return;
   }

@@ -9,17 +9,21 @@
 #include "core/vhost-error-private.h"
 #include "user/vhost-user-backend-private.h"
 #include "user/vhost-user-socket-private.h"
+#include <libvhost/vhost-enum-types.h>
 
 G_DEFINE_FINAL_TYPE (VhostUserBackend, vhost_user_backend, VHOST_TYPE_BACKEND)
 
 #define ACCEPT_RETRY_MS 1000
 #define DEFAULT_TIMEOUT_MS 10000
+#define STATE_TIMEOUT_MS 60000
 
 enum {
   PROP_PROTOCOL_FEATURES = 1,
   PROP_ACKED_PROTOCOL_FEATURES,
   PROP_TIMEOUT,
   PROP_DRAIN_TIMEOUT,
+  PROP_FS_DIALECT,
+  PROP_STATE_TIMEOUT,
   N_PROPERTIES,
 };
 
@@ -42,7 +46,11 @@ vhost_user_backend_get_offered_protocol (VhostUserBackend *backend)
 
   if (vhost_backend_get_private (VHOST_BACKEND (backend))->config_size == 0)
     offered &= ~VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_CONFIG);
-  return offered;
+  if (!vhost_user_backend_has_shmem (backend))
+    offered &= ~VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_SHMEM);
+  if (!vhost_user_backend_can_transfer (backend))
+    offered &= ~VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_DEVICE_STATE);
+  return offered & ~vhost_user_fs_get_hidden_features (backend->fs_dialect);
 }
 
 void
@@ -52,12 +60,13 @@ vhost_user_backend_emit_refused (VhostUserBackend *backend, guint request, const
   g_signal_emit (backend, signal_refused, 0, request, error);
 }
 
-static void
-drop_channel (VhostUserBackend *backend)
+void
+vhost_user_backend_drop_channel (VhostUserBackend *backend)
 {
   if (backend->channel != NULL)
     vhost_user_connection_close (backend->channel);
   g_clear_object (&backend->channel);
+  vhost_user_backend_fail_calls (backend, VHOST_ERROR_DISCONNECTED, "the channel was closed");
 }
 
 /* Ends the session and waits for the next front-end, if there is a listening socket. */
@@ -69,7 +78,10 @@ vhost_user_backend_drop_connection (VhostUserBackend *backend)
   if (connection == NULL)
     return;
   vhost_user_backend_forget_drain (backend);
-  drop_channel (backend);
+  vhost_user_backend_forget_transfer (backend);
+  vhost_user_backend_drop_channel (backend);
+  vhost_user_backend_forget_objects (backend);
+  vhost_user_backend_drop_gpu (backend);
   vhost_user_connection_close (connection);
   backend->acked_protocol = 0;
   backend->owned = FALSE;
@@ -341,10 +353,10 @@ vhost_user_backend_is_connected (VhostUserBackend *backend)
   return backend->connection != NULL;
 }
 
-/* Answers on the channel are not waited for: nothing hangs on what they say. */
 static void
 on_channel_answer (VhostUserConnection *channel, VhostUserFrame *frame, gpointer data)
 {
+  vhost_user_backend_take_answer (data, frame);
 }
 
 static void
@@ -353,7 +365,7 @@ on_channel_closed (VhostUserConnection *channel, const GError *error, gpointer d
   VhostUserBackend *backend = data;
 
   if (backend->channel == channel)
-    g_clear_object (&backend->channel);
+    vhost_user_backend_drop_channel (backend);
 }
 
 gboolean
@@ -367,13 +379,13 @@ vhost_user_backend_take_channel (VhostUserBackend *backend, int fd, GError **err
     return FALSE;
   if (listening)
     return vhost_set_error (error, VHOST_ERROR_BAD_FDS, "the socket is not connected");
-  channel =
-      vhost_user_connection_new_take_fd (vhost_fd_steal (&owned), VHOST_USER_ROLE_BACKEND, TRUE);
+  channel = vhost_user_connection_new_take_fd (
+      vhost_fd_steal (&owned), vhost_user_role_of_channel (backend->fs_dialect), TRUE);
   vhost_user_connection_set_protocol_features (channel, backend->acked_protocol);
   if (!vhost_user_connection_start (channel, backend->reactor, on_channel_answer, on_channel_closed,
                                     backend, error))
     return FALSE;
-  drop_channel (backend);
+  vhost_user_backend_drop_channel (backend);
   backend->channel = g_steal_pointer (&channel);
   return TRUE;
 }
@@ -426,6 +438,12 @@ vhost_user_backend_get_property (GObject *object, guint id, GValue *value, GPara
   case PROP_DRAIN_TIMEOUT:
     g_value_set_uint (value, backend->drain_timeout);
     break;
+  case PROP_FS_DIALECT:
+    g_value_set_enum (value, backend->fs_dialect);
+    break;
+  case PROP_STATE_TIMEOUT:
+    g_value_set_uint (value, backend->transfer.timeout);
+    break;
   default:
     G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
   }
@@ -445,6 +463,13 @@ vhost_user_backend_set_property (GObject *object, guint id, const GValue *value,
     break;
   case PROP_DRAIN_TIMEOUT:
     backend->drain_timeout = g_value_get_uint (value);
+    break;
+  case PROP_FS_DIALECT:
+    if (backend->connection == NULL)
+      backend->fs_dialect = g_value_get_enum (value);
+    break;
+  case PROP_STATE_TIMEOUT:
+    backend->transfer.timeout = g_value_get_uint (value);
     break;
   default:
     G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
@@ -497,6 +522,27 @@ install_properties (GObjectClass *object_class)
    */
   properties[PROP_DRAIN_TIMEOUT] =
       g_param_spec_uint ("drain-timeout", NULL, NULL, 1, G_MAXINT, DEFAULT_TIMEOUT_MS, writable);
+  /**
+   * VhostUserBackend:fs-dialect:
+   *
+   * Which draft's numbers [method@Vhost.UserBackend.fs_request_async] uses. The features whose
+   * requests these numbers hide are not offered. Cannot be changed while a front-end is connected.
+   *
+   * Since: 1.0
+   */
+  properties[PROP_FS_DIALECT] = g_param_spec_enum (
+      "fs-dialect", NULL, NULL, VHOST_TYPE_USER_FS_DIALECT, VHOST_USER_FS_DIALECT_NONE, writable);
+  /**
+   * VhostUserBackend:state-timeout:
+   *
+   * How long the front-end's question whether the transfer of the internal state succeeded waits
+   * for [method@Vhost.UserBackend.complete_transfer], in milliseconds. Then the transfer has
+   * failed.
+   *
+   * Since: 1.0
+   */
+  properties[PROP_STATE_TIMEOUT] =
+      g_param_spec_uint ("state-timeout", NULL, NULL, 1, G_MAXINT, STATE_TIMEOUT_MS, writable);
   g_object_class_install_properties (object_class, N_PROPERTIES, properties);
 }
 
@@ -512,6 +558,8 @@ vhost_user_backend_class_init (VhostUserBackendClass *klass)
   backend_class->config_changed = vhost_user_backend_config_changed;
   backend_class->queue_drained = vhost_user_backend_queue_drained;
   install_properties (object_class);
+  vhost_user_backend_install_transfer (object_class);
+  vhost_user_backend_install_gpu (object_class);
 
   /**
    * VhostUserBackend::refused:
@@ -532,4 +580,5 @@ static void
 vhost_user_backend_init (VhostUserBackend *backend)
 {
   backend->listen_fd = -1;
+  vhost_user_backend_init_transfer (backend);
 }

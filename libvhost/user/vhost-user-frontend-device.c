@@ -439,13 +439,20 @@ frontend_get_status (VhostDevice *device, GCancellable *cancellable, GError **er
 static gboolean
 frontend_set_status (VhostDevice *device, guint status, GCancellable *cancellable, GError **error)
 {
-  return call_number (device, VHOST_USER_FRONTEND_CODE_SET_STATUS, status, cancellable, error);
+  if (!call_number (device, VHOST_USER_FRONTEND_CODE_SET_STATUS, status, cancellable, error))
+    return FALSE;
+  if (status == 0)
+    vhost_user_frontend_reset_shmem (VHOST_USER_FRONTEND (device));
+  return TRUE;
 }
 
 static gboolean
 frontend_reset (VhostDevice *device, GCancellable *cancellable, GError **error)
 {
-  return call_empty (device, VHOST_USER_FRONTEND_CODE_RESET_DEVICE, cancellable, error);
+  if (!call_empty (device, VHOST_USER_FRONTEND_CODE_RESET_DEVICE, cancellable, error))
+    return FALSE;
+  vhost_user_frontend_reset_shmem (VHOST_USER_FRONTEND (device));
+  return TRUE;
 }
 
 void

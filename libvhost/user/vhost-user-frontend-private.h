@@ -7,6 +7,8 @@
 #include "user/vhost-user-connection-private.h"
 #include "user/vhost-user-frontend.h"
 
+typedef struct _VhostUserFrontendShmem VhostUserFrontendShmem;
+
 struct _VhostUserFrontend {
   GObject parent_instance;
 
@@ -24,6 +26,16 @@ struct _VhostUserFrontend {
   guint n_slots;
   guint timeout;       /* ms */
   VhostMemory *memory; /* what the back-end has */
+  gboolean calling;    /* an answer is waited for */
+
+  /* what the back-end asked for on the channel */
+  VhostUserFrame *answer;        /* of the request whose signal is being emitted, or NULL */
+  GHashTable *objects;           /* UUIDs that it exports */
+  VhostUserFrontendShmem *shmem; /* NULL until its regions are known */
+  VhostUserFsDialect fs_dialect; /* property */
+
+  guint state_timeout;    /* ms */
+  guint64 max_state_size; /* bytes */
 };
 
 #define VHOST_USER_FRONTEND_PROTOCOL_FEATURES                                                      \
@@ -33,7 +45,11 @@ struct _VhostUserFrontend {
    VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_CONFIG) |                                                \
    VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_RESET_DEVICE) |                                          \
    VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_CONFIGURE_MEM_SLOTS) |                                   \
-   VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_STATUS))
+   VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_STATUS) |                                                \
+   VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_BACKEND_SEND_FD) |                                       \
+   VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_SHARED_OBJECT) |                                         \
+   VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_SHMEM) |                                                 \
+   VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_DEVICE_STATE))
 
 /* Makes a request: no payload yet, zeroed up to @size. */
 void vhost_user_frontend_init_request (VhostUserFrame *frame, VhostUserFrontendCode code,
@@ -46,6 +62,35 @@ void vhost_user_frontend_init_request (VhostUserFrame *frame, VhostUserFrontendC
 gboolean vhost_user_frontend_call (VhostUserFrontend *frontend, VhostUserFrame *frame,
                                    VhostUserFrame *reply, GCancellable *cancellable,
                                    GError **error);
+
+/* vhost-user-frontend-channel.c: serves one request of the back-end; what is in @answer, a u64 of 0
+ * at first, goes back if an answer is due. */
+gboolean vhost_user_frontend_serve (VhostUserFrontend *frontend, VhostUserFrame *frame,
+                                    VhostUserFrame *answer, GError **error);
+/* Emits a signal whose handlers may answer the request. */
+void vhost_user_frontend_emit_request (VhostUserFrontend *frontend, VhostUserFrame *answer,
+                                       guint signal, gpointer argument);
+void vhost_user_frontend_install_channel (GObjectClass *object_class);
+
+/* vhost-user-frontend-objects.c */
+void vhost_user_frontend_install_objects (GObjectClass *object_class);
+gboolean vhost_user_frontend_add_object (VhostUserFrontend *frontend, const VhostUserFrame *frame,
+                                         GError **error);
+gboolean vhost_user_frontend_remove_object (VhostUserFrontend *frontend,
+                                            const VhostUserFrame *frame, GError **error);
+gboolean vhost_user_frontend_lookup_object (VhostUserFrontend *frontend,
+                                            const VhostUserFrame *frame, VhostUserFrame *answer,
+                                            GError **error);
+void vhost_user_frontend_forget_objects (VhostUserFrontend *frontend);
+
+/* vhost-user-frontend-shmem.c */
+void vhost_user_frontend_install_shmem (GObjectClass *object_class);
+gboolean vhost_user_frontend_map_shmem (VhostUserFrontend *frontend, const VhostUserFrame *frame,
+                                        GError **error);
+gboolean vhost_user_frontend_unmap_shmem (VhostUserFrontend *frontend, const VhostUserFrame *frame,
+                                          GError **error);
+void vhost_user_frontend_reset_shmem (VhostUserFrontend *frontend);
+void vhost_user_frontend_forget_shmem (VhostUserFrontend *frontend);
 
 /* vhost-user-frontend-device.c */
 void vhost_user_frontend_init_device (gpointer iface, gpointer data);

@@ -10,6 +10,7 @@
 #include "core/vhost-error-private.h"
 #include "user/vhost-user-frontend-private.h"
 #include "user/vhost-user-socket-private.h"
+#include <libvhost/vhost-enum-types.h>
 
 G_DEFINE_FINAL_TYPE_WITH_CODE (
     VhostUserFrontend, vhost_user_frontend, G_TYPE_OBJECT,
@@ -17,11 +18,16 @@ G_DEFINE_FINAL_TYPE_WITH_CODE (
 
 #define DEFAULT_TIMEOUT_MS 10000
 #define MAX_QUEUES 256
+#define STATE_TIMEOUT_MS 60000
+#define MAX_STATE_SIZE (64 << 20)
 
 enum {
   PROP_PROTOCOL_FEATURES = 1,
   PROP_ACKED_PROTOCOL_FEATURES,
   PROP_TIMEOUT,
+  PROP_FS_DIALECT,
+  PROP_STATE_TIMEOUT,
+  PROP_MAX_STATE_SIZE,
   N_PROPERTIES,
 };
 
@@ -43,6 +49,8 @@ drop_connection (VhostUserFrontend *frontend)
   frontend->acked_protocol = 0;
   frontend->offered = 0;
   frontend->n_queues = 0;
+  vhost_user_frontend_forget_objects (frontend);
+  vhost_user_frontend_forget_shmem (frontend);
 }
 
 /* An opening that fails is told by its own error alone. */
@@ -88,9 +96,13 @@ check_gate (VhostUserFrontend *frontend, const VhostUserRule *rule, GError **err
 static gint64
 get_deadline (VhostUserFrontend *frontend, guint32 request)
 {
-  gint64 patience = request == VHOST_USER_FRONTEND_CODE_GET_VRING_BASE ? 2 : 1;
+  gint64 timeout = frontend->timeout;
 
-  return g_get_monotonic_time () + patience * frontend->timeout * G_TIME_SPAN_MILLISECOND;
+  if (request == VHOST_USER_FRONTEND_CODE_GET_VRING_BASE)
+    timeout *= 2;
+  else if (request == VHOST_USER_FRONTEND_CODE_CHECK_DEVICE_STATE)
+    timeout = frontend->state_timeout;
+  return g_get_monotonic_time () + timeout * G_TIME_SPAN_MILLISECOND;
 }
 
 static gboolean
@@ -111,9 +123,13 @@ static gboolean
 exchange (VhostUserFrontend *frontend, VhostUserFrame *frame, VhostUserFrame *reply,
           GCancellable *cancellable, GError **error)
 {
-  if (!vhost_user_connection_send_frame (frontend->connection, frame, cancellable, error))
-    return FALSE;
-  return reply == NULL || receive_answer (frontend, frame->request, reply, cancellable, error);
+  gboolean done;
+
+  frontend->calling = TRUE;
+  done = vhost_user_connection_send_frame (frontend->connection, frame, cancellable, error) &&
+         (reply == NULL || receive_answer (frontend, frame->request, reply, cancellable, error));
+  frontend->calling = FALSE;
+  return done;
 }
 
 static gboolean
@@ -122,6 +138,9 @@ check_call (VhostUserFrontend *frontend, const VhostUserRule *rule, GCancellable
 {
   if (frontend->connection == NULL)
     return vhost_set_error (error, VHOST_ERROR_DISCONNECTED, "there is no back-end");
+  if (frontend->calling)
+    return vhost_set_error (error, VHOST_ERROR_BAD_STATE,
+                            "another request waits for its answer; this is one of its signals");
   return !g_cancellable_set_error_if_cancelled (cancellable, error) &&
          check_gate (frontend, rule, error);
 }
@@ -179,36 +198,76 @@ emit_config_changed (gpointer data)
 }
 
 static gboolean
-serve_channel_request (VhostUserFrontend *frontend, const VhostUserFrame *frame, GError **error)
+serve_channel_request (VhostUserFrontend *frontend, VhostUserFrame *frame, VhostUserFrame *answer,
+                       GError **error)
 {
-  const VhostUserRule *rule = vhost_user_rule_find (VHOST_USER_ROLE_BACKEND, frame->request);
+  VhostUserRole role = vhost_user_role_of_channel (frontend->fs_dialect);
+  const VhostUserRule *rule = vhost_user_rule_find (role, frame->request);
 
   if (!check_gate (frontend, rule, error))
     return FALSE;
   if (frame->request != VHOST_USER_BACKEND_CODE_CONFIG_CHANGE_MSG)
-    return vhost_set_error (error, VHOST_ERROR_NOT_NEGOTIATED, "its feature is not in use");
+    return vhost_user_frontend_serve (frontend, frame, answer, error);
   vhost_reactor_queue_task (frontend->reactor, &frontend->config_task);
   return TRUE;
+}
+
+static gboolean
+is_answer_due (VhostUserFrontend *frontend, const VhostUserFrame *frame)
+{
+  VhostUserRole role = vhost_user_role_of_channel (frontend->fs_dialect);
+
+  return vhost_user_rule_find (role, frame->request)->reply == VHOST_USER_REPLY_BODY ||
+         ((frame->flags & VHOST_USER_FLAGS_NEED_REPLY) != 0 &&
+          is_protocol_acked (frontend, VHOST_USER_PROTOCOL_FEATURE_REPLY_ACK));
+}
+
+static void
+init_channel_answer (VhostUserFrame *answer, const VhostUserFrame *frame)
+{
+  vhost_user_frame_init (answer, frame->request, VHOST_USER_FLAGS_VERSION | VHOST_USER_FLAGS_REPLY,
+                         sizeof answer->payload.u64);
+}
+
+static void
+refuse_channel_request (const VhostUserFrame *frame, VhostUserFrame *answer, const GError *error)
+{
+  g_info ("back-end request %u: %s", frame->request, error->message);
+  vhost_fd_set_clear (&answer->fds);
+  answer->payload.u64 = 1;
 }
 
 static void
 on_channel_request (VhostUserConnection *channel, VhostUserFrame *frame, gpointer data)
 {
-  VhostUserFrontend *frontend = data;
-  g_auto (VhostUserFrame) ack = { 0 };
+  g_autoptr (VhostUserFrontend) frontend = g_object_ref (data);
+  g_auto (VhostUserFrame) answer = { 0 };
   g_autoptr (GError) error = NULL;
-  gboolean done = serve_channel_request (frontend, frame, &error);
 
-  if (!done)
-    g_info ("%s: %s", vhost_user_get_request_name (VHOST_USER_ROLE_BACKEND, frame->request),
-            error->message);
-  if ((frame->flags & VHOST_USER_FLAGS_NEED_REPLY) == 0 ||
-      !is_protocol_acked (frontend, VHOST_USER_PROTOCOL_FEATURE_REPLY_ACK))
-    return;
-  vhost_user_frame_init (&ack, frame->request, VHOST_USER_FLAGS_VERSION | VHOST_USER_FLAGS_REPLY,
-                         sizeof ack.payload.u64);
-  ack.payload.u64 = done ? 0 : 1;
-  vhost_user_connection_send_frame (channel, &ack, NULL, NULL);
+  init_channel_answer (&answer, frame);
+  if (!serve_channel_request (frontend, frame, &answer, &error))
+    refuse_channel_request (frame, &answer, error);
+  /* Whoever heard of it may have left the back-end. */
+  if (frontend->channel == channel && is_answer_due (frontend, frame))
+    vhost_user_connection_send_frame (channel, &answer, NULL, NULL);
+}
+
+/* A request that breaks its rule is refused; when nobody waits for that, the channel ends. */
+static void
+on_bad_channel_request (VhostUserConnection *channel, const VhostUserFrame *frame,
+                        const GError *error, gpointer data)
+{
+  VhostUserFrontend *frontend = data;
+  g_auto (VhostUserFrame) answer = { 0 };
+
+  init_channel_answer (&answer, frame);
+  refuse_channel_request (frame, &answer, error);
+  if (is_answer_due (frontend, frame)) {
+    vhost_user_connection_send_frame (channel, &answer, NULL, NULL);
+  } else {
+    vhost_user_connection_close (channel);
+    g_clear_object (&frontend->channel);
+  }
 }
 
 /* The channel alone may break: the device goes on, its requests no longer arrive. */
@@ -230,7 +289,9 @@ open_channel (VhostUserFrontend *frontend, GCancellable *cancellable, GError **e
   /* The end that is handed over blocks: some back-ends count on it. */
   if (socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
     return vhost_set_error_from_errno (error, errno, "cannot make the back-end channel");
-  frontend->channel = vhost_user_connection_new_take_fd (pair[0], VHOST_USER_ROLE_BACKEND, FALSE);
+  frontend->channel = vhost_user_connection_new_take_fd (
+      pair[0], vhost_user_role_of_channel (frontend->fs_dialect), FALSE);
+  vhost_user_connection_set_bad_frame_func (frontend->channel, on_bad_channel_request);
   vhost_user_connection_set_protocol_features (frontend->channel, frontend->acked_protocol);
   vhost_user_frontend_init_request (&frame, VHOST_USER_FRONTEND_CODE_SET_BACKEND_REQ_FD, 0);
   frame.fds = (VhostFdSet){ .n = 1, .fd = { pair[1] } };
@@ -266,7 +327,8 @@ negotiate_protocol (VhostUserFrontend *frontend, GCancellable *cancellable, GErr
   vhost_user_frontend_init_request (&frame, VHOST_USER_FRONTEND_CODE_SET_PROTOCOL_FEATURES,
                                     sizeof frame.payload.u64);
   frame.payload.u64 = frontend->offered_protocol & frontend->wanted_protocol &
-                      VHOST_USER_FRONTEND_PROTOCOL_FEATURES;
+                      VHOST_USER_FRONTEND_PROTOCOL_FEATURES &
+                      ~vhost_user_fs_get_hidden_features (frontend->fs_dialect);
   if (!vhost_user_frontend_call (frontend, &frame, NULL, cancellable, error))
     return FALSE;
   frontend->acked_protocol = frame.payload.u64;
@@ -486,6 +548,15 @@ vhost_user_frontend_get_property (GObject *object, guint id, GValue *value, GPar
   case PROP_TIMEOUT:
     g_value_set_uint (value, frontend->timeout);
     break;
+  case PROP_FS_DIALECT:
+    g_value_set_enum (value, frontend->fs_dialect);
+    break;
+  case PROP_STATE_TIMEOUT:
+    g_value_set_uint (value, frontend->state_timeout);
+    break;
+  case PROP_MAX_STATE_SIZE:
+    g_value_set_uint64 (value, frontend->max_state_size);
+    break;
   default:
     G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
   }
@@ -502,6 +573,16 @@ vhost_user_frontend_set_property (GObject *object, guint id, const GValue *value
     break;
   case PROP_TIMEOUT:
     frontend->timeout = g_value_get_uint (value);
+    break;
+  case PROP_FS_DIALECT:
+    if (frontend->connection == NULL)
+      frontend->fs_dialect = g_value_get_enum (value);
+    break;
+  case PROP_STATE_TIMEOUT:
+    frontend->state_timeout = g_value_get_uint (value);
+    break;
+  case PROP_MAX_STATE_SIZE:
+    frontend->max_state_size = g_value_get_uint64 (value);
     break;
   default:
     G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
@@ -548,7 +629,37 @@ vhost_user_frontend_class_init (VhostUserFrontendClass *klass)
    */
   properties[PROP_TIMEOUT] =
       g_param_spec_uint ("timeout", NULL, NULL, 1, G_MAXINT, DEFAULT_TIMEOUT_MS, writable);
+  /**
+   * VhostUserFrontend:fs-dialect:
+   *
+   * Which draft's numbers the virtio-fs requests of the back-end have; see
+   * [signal@Vhost.UserFrontend::fs-request]. Cannot be changed while there is a back-end.
+   *
+   * Since: 1.0
+   */
+  properties[PROP_FS_DIALECT] = g_param_spec_enum (
+      "fs-dialect", NULL, NULL, VHOST_TYPE_USER_FS_DIALECT, VHOST_USER_FS_DIALECT_NONE, writable);
+  /**
+   * VhostUserFrontend:state-timeout:
+   *
+   * How long the back-end may take to write or read its internal state, and once more to say that
+   * it did, in milliseconds.
+   *
+   * Since: 1.0
+   */
+  properties[PROP_STATE_TIMEOUT] =
+      g_param_spec_uint ("state-timeout", NULL, NULL, 1, G_MAXINT, STATE_TIMEOUT_MS, writable);
+  /**
+   * VhostUserFrontend:max-state-size:
+   *
+   * How many bytes of state [method@Vhost.UserFrontend.save_state] accepts.
+   *
+   * Since: 1.0
+   */
+  properties[PROP_MAX_STATE_SIZE] =
+      g_param_spec_uint64 ("max-state-size", NULL, NULL, 1, G_MAXINT, MAX_STATE_SIZE, writable);
   g_object_class_install_properties (object_class, N_PROPERTIES, properties);
+  vhost_user_frontend_install_channel (object_class);
 }
 
 static void
