@@ -32,8 +32,10 @@ class Memory:
         self.map = mmap.mmap(self.fd, size)
 
     def close(self):
-        self.map.close()
-        os.close(self.fd)
+        """May be called twice."""
+        if not self.map.closed:
+            self.map.close()
+            os.close(self.fd)
 
     @property
     def region(self):

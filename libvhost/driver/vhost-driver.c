@@ -14,6 +14,7 @@
 
 /* Guest and user address of the memory. Not 0, which some back-ends take for “not set”. */
 #define GUEST_BASE G_GUINT64_CONSTANT (0x40000000)
+#define GUEST_STEP G_GUINT64_CONSTANT (0x40000000)
 #define MEMORY_UNIT 4096
 #define MIN_MEMORY (1024 * 1024)
 #define DEFAULT_MEMORY (64 * 1024 * 1024)
@@ -39,6 +40,7 @@ struct _VhostDriver {
   guint64 wanted; /* property */
   guint64 memory_size;
   guint64 features; /* in use */
+  guint64 base;     /* guest address of memory */
   VhostMemory *memory;
   VhostArena *arena;
   VhostDriverQueue **queues;
@@ -72,8 +74,18 @@ make_sealed_file (guint64 size, GError **error)
   return vhost_fd_steal (&fd);
 }
 
+/* Every other start is elsewhere, so that the device can be given the new memory before it lets go
+ * of the old. */
+static guint64
+choose_base (guint64 base, guint64 size)
+{
+  if (base != GUEST_BASE)
+    return GUEST_BASE;
+  return GUEST_BASE + (size + GUEST_STEP - 1) / GUEST_STEP * GUEST_STEP;
+}
+
 static VhostMemory *
-make_memory (guint64 size, GError **error)
+make_memory (guint64 base, guint64 size, GError **error)
 {
   VHOST_AUTO_FD fd = make_sealed_file (size, error);
   g_autoptr (VhostMemoryRegion) region = NULL;
@@ -81,7 +93,7 @@ make_memory (guint64 size, GError **error)
 
   if (fd < 0)
     return NULL;
-  region = vhost_memory_region_new (GUEST_BASE, size, GUEST_BASE, fd, 0, error);
+  region = vhost_memory_region_new (base, size, base, fd, 0, error);
   return region != NULL ? vhost_memory_add (none, region, error) : NULL;
 }
 
@@ -114,6 +126,15 @@ tell_status (VhostDriver *driver, guint status, GCancellable *cancellable, GErro
   return FALSE;
 }
 
+/* While somebody waits for a queue, it is the device that sees itself leave. */
+static int
+wait_readable (int fd, gint64 deadline, GCancellable *cancellable, gpointer data, GError **error)
+{
+  VhostDevice *device = data;
+
+  return VHOST_DEVICE_GET_IFACE (device)->wait_readable (device, fd, deadline, cancellable, error);
+}
+
 static gboolean
 lay_out_queues (VhostDriver *driver, guint queue_size, GError **error)
 {
@@ -125,10 +146,10 @@ lay_out_queues (VhostDriver *driver, guint queue_size, GError **error)
                             "%u queues of %u need %" G_GUINT64_FORMAT
                             " bytes and more; the driver has %" G_GUINT64_FORMAT,
                             driver->n_queues, queue_size, used, driver->memory_size);
-  driver->arena = vhost_arena_new (driver->memory, GUEST_BASE + used, driver->memory_size - used);
+  driver->arena = vhost_arena_new (driver->memory, driver->base + used, driver->memory_size - used);
   driver->queues = g_new0 (VhostDriverQueue *, driver->n_queues + 1);
   for (guint i = 0; i < driver->n_queues; i++) {
-    guint64 address = GUEST_BASE + i * ring_bytes;
+    guint64 address = driver->base + i * ring_bytes;
     guint8 *ring =
         vhost_memory_find_range (driver->memory, VHOST_ADDRESS_GUEST, address, ring_bytes);
 
@@ -139,6 +160,8 @@ lay_out_queues (VhostDriver *driver, guint queue_size, GError **error)
         address, error);
     if (driver->queues[i] == NULL)
       return FALSE;
+    if (VHOST_DEVICE_GET_IFACE (driver->device)->wait_readable != NULL)
+      vhost_driver_queue_set_wait_func (driver->queues[i], wait_readable, driver->device);
   }
   return TRUE;
 }
@@ -284,7 +307,8 @@ vhost_driver_start (VhostDriver *driver, guint n_queues, guint queue_size,
   if (!check_start (driver, n_queues, queue_size, error))
     return FALSE;
   driver->n_queues = n_queues;
-  driver->memory = make_memory (driver->memory_size, &reason);
+  driver->base = choose_base (driver->base, driver->memory_size);
+  driver->memory = make_memory (driver->base, driver->memory_size, &reason);
   driver->started =
       driver->memory != NULL && tell_status (driver, found, cancellable, &reason) &&
       negotiate (driver, cancellable, &reason) &&

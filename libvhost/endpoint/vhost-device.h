@@ -44,6 +44,9 @@ G_DECLARE_INTERFACE (VhostDevice, vhost_device, VHOST, DEVICE, GObject)
  * @get_status: see [method@Vhost.Device.get_status]
  * @set_status: see [method@Vhost.Device.set_status]
  * @reset: see [method@Vhost.Device.reset]
+ * @wait_readable: waits until a descriptor is readable (1) or the deadline has passed (0), and
+ * watches meanwhile whether the device leaves (-1 with an error); a device without it is not
+ * watched
  * @reserved: room for later versions
  *
  * What a kind of device implements. A function that is missing is answered with
@@ -91,7 +94,10 @@ struct _VhostDeviceInterface {
                           GError **error);
   gboolean (*reset) (VhostDevice *device, GCancellable *cancellable, GError **error);
 
-  gpointer reserved[11];
+  int (*wait_readable) (VhostDevice *device, int fd, gint64 deadline, GCancellable *cancellable,
+                        GError **error);
+
+  gpointer reserved[10];
 };
 
 VHOST_AVAILABLE_IN_1_0

@@ -41,5 +41,14 @@ VhostDriverQueue *vhost_driver_queue_new (guint index, guint size, gboolean pack
 void vhost_driver_queue_get_ring (VhostDriverQueue *queue, VhostDriverRing *ring);
 int vhost_driver_queue_peek_kick_fd (VhostDriverQueue *queue);
 
+/* Waits for the call descriptor as vhost_fd_wait_readable() does, and watches somebody else
+ * meanwhile. It may shut the queue down. */
+typedef int (*VhostDriverQueueWaitFunc) (int fd, gint64 deadline, GCancellable *cancellable,
+                                         gpointer data, GError **error);
+
+/* @func is not called any more once the queue is shut down. */
+void vhost_driver_queue_set_wait_func (VhostDriverQueue *queue, VhostDriverQueueWaitFunc func,
+                                       gpointer data);
+
 /* The device is gone: waiting and adding fail from now on. */
 void vhost_driver_queue_shut_down (VhostDriverQueue *queue, const GError *reason);

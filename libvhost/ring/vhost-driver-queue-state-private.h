@@ -34,6 +34,8 @@ struct _VhostDriverQueue {
   guint last_token;
   GQueue kept; /* buffers that came while request() waited for another */
   GError *shut_down;
+  VhostDriverQueueWaitFunc wait_func; /* NULL: nobody else is watched */
+  gpointer wait_data;
 
   VhostReactor *reactor; /* while watching */
   VhostWatch *watch;

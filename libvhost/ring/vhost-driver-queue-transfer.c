@@ -230,7 +230,9 @@ get_deadline (const VhostDriverQueue *self)
 static gboolean
 wait_for_call (VhostDriverQueue *self, gint64 deadline, GCancellable *cancellable, GError **error)
 {
-  int result = vhost_fd_wait_readable (self->call_fd, deadline, cancellable, error);
+  int result = self->wait_func != NULL
+                   ? self->wait_func (self->call_fd, deadline, cancellable, self->wait_data, error)
+                   : vhost_fd_wait_readable (self->call_fd, deadline, cancellable, error);
 
   if (result == 0)
     return vhost_set_error (error, VHOST_ERROR_TIMED_OUT, "queue %u: no answer within %u ms",
@@ -281,10 +283,12 @@ wait_for_used (VhostDriverQueue *self, gint64 deadline, GCancellable *cancellabl
 VhostDriverBuffer *
 vhost_driver_queue_wait (VhostDriverQueue *self, GCancellable *cancellable, GError **error)
 {
+  g_autoptr (VhostDriverQueue) keep = NULL; /* who goes while we wait may let go of it */
   VhostDriverBuffer *buffer;
 
   g_return_val_if_fail (VHOST_IS_DRIVER_QUEUE (self), NULL);
 
+  keep = g_object_ref (self);
   buffer = g_queue_pop_head (&self->kept);
   if (buffer == NULL)
     buffer = wait_for_used (self, get_deadline (self), cancellable, error);
@@ -323,6 +327,7 @@ vhost_driver_queue_request (VhostDriverQueue *self, const guint8 *data, gsize le
                             gsize response_size, GCancellable *cancellable, gsize *out_length,
                             GError **error)
 {
+  g_autoptr (VhostDriverQueue) keep = NULL;
   gint64 deadline;
   VhostDriverRequest *request;
   guint token;
@@ -331,6 +336,7 @@ vhost_driver_queue_request (VhostDriverQueue *self, const guint8 *data, gsize le
   g_return_val_if_fail (data != NULL || length == 0, NULL);
 
   *out_length = 0;
+  keep = g_object_ref (self);
   deadline = get_deadline (self);
   request = add_request (self, data, length, response_size, error);
   if (request == NULL)

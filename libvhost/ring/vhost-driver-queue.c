@@ -239,8 +239,17 @@ vhost_driver_queue_peek_kick_fd (VhostDriverQueue *self)
 }
 
 void
+vhost_driver_queue_set_wait_func (VhostDriverQueue *self, VhostDriverQueueWaitFunc func,
+                                  gpointer data)
+{
+  self->wait_func = func;
+  self->wait_data = data;
+}
+
+void
 vhost_driver_queue_shut_down (VhostDriverQueue *self, const GError *reason)
 {
+  self->wait_func = NULL;
   if (self->shut_down == NULL)
     self->shut_down = g_error_copy (reason);
 }

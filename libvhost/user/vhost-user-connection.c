@@ -3,6 +3,7 @@
  * the main context in which it was started, or, not started, in whichever thread waits on it.
  * (vhost-user, “Communication”) */
 
+#include <sys/socket.h>
 #include "core/vhost-error-private.h"
 #include "user/vhost-user-connection-io-private.h"
 #include "user/vhost-user-connection-private.h"
@@ -61,7 +62,8 @@ enum {
 
 static GParamSpec *properties[N_PROPS];
 
-/* Lets go of everything but the reactor, on which the end may have to be told. */
+/* Lets go of everything but the reactor, on which the end may have to be told. The peer sees the
+ * end even if somebody kept the descriptor that ours was duplicated from. */
 static void
 release (VhostUserConnection *connection)
 {
@@ -71,6 +73,8 @@ release (VhostUserConnection *connection)
   vhost_watch_clear (&connection->watch);
   vhost_user_input_clear (&connection->input);
   vhost_user_output_clear (&connection->output);
+  if (connection->fd >= 0)
+    shutdown (connection->fd, SHUT_RDWR);
   vhost_fd_clear (&connection->fd);
 }
 

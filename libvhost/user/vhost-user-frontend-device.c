@@ -194,6 +194,54 @@ holds_region (VhostMemory *memory, const VhostMemoryRegion *region)
 }
 
 static gboolean
+add_regions (VhostUserFrontend *frontend, VhostMemory *before, VhostMemory *memory,
+             GCancellable *cancellable, GError **error)
+{
+  for (guint i = 0; i < memory->n_regions; i++) {
+    if (!holds_region (before, memory->regions[i]) &&
+        !send_region (frontend, VHOST_USER_FRONTEND_CODE_ADD_MEM_REG, memory->regions[i],
+                      cancellable, error))
+      return FALSE;
+  }
+  return TRUE;
+}
+
+static gboolean
+remove_regions (VhostUserFrontend *frontend, VhostMemory *before, VhostMemory *memory,
+                GCancellable *cancellable, GError **error)
+{
+  for (guint i = before->n_regions; i-- > 0;) {
+    if (!holds_region (memory, before->regions[i]) &&
+        !send_region (frontend, VHOST_USER_FRONTEND_CODE_REM_MEM_REG, before->regions[i],
+                      cancellable, error))
+      return FALSE;
+  }
+  return TRUE;
+}
+
+/* Is there room for what comes beside what goes? */
+static gboolean
+fit_together (VhostUserFrontend *frontend, VhostMemory *before, VhostMemory *memory)
+{
+  g_autoptr (VhostMemory) both = vhost_memory_ref (before);
+
+  for (guint i = 0; i < memory->n_regions; i++) {
+    VhostMemory *sum;
+
+    if (holds_region (before, memory->regions[i]))
+      continue;
+    sum = vhost_memory_add (both, memory->regions[i], NULL);
+    if (sum == NULL)
+      return FALSE;
+    vhost_memory_unref (both);
+    both = sum;
+  }
+  return both->n_regions <= frontend->n_slots;
+}
+
+/* What comes is added first where that is possible: a back-end of libvhost-user (QEMU 7.2) gives up
+ * when a region is added while one that holds a ring is away, even the ring of a stopped queue. */
+static gboolean
 send_difference (VhostUserFrontend *frontend, VhostMemory *memory, GCancellable *cancellable,
                  GError **error)
 {
@@ -202,19 +250,11 @@ send_difference (VhostUserFrontend *frontend, VhostMemory *memory, GCancellable 
 
   if (frontend->memory == NULL)
     frontend->memory = vhost_memory_ref (before);
-  for (guint i = before->n_regions; i-- > 0;) {
-    if (!holds_region (memory, before->regions[i]) &&
-        !send_region (frontend, VHOST_USER_FRONTEND_CODE_REM_MEM_REG, before->regions[i],
-                      cancellable, error))
-      return FALSE;
-  }
-  for (guint i = 0; i < memory->n_regions; i++) {
-    if (!holds_region (before, memory->regions[i]) &&
-        !send_region (frontend, VHOST_USER_FRONTEND_CODE_ADD_MEM_REG, memory->regions[i],
-                      cancellable, error))
-      return FALSE;
-  }
-  return TRUE;
+  if (fit_together (frontend, before, memory))
+    return add_regions (frontend, before, memory, cancellable, error) &&
+           remove_regions (frontend, before, memory, cancellable, error);
+  return remove_regions (frontend, before, memory, cancellable, error) &&
+         add_regions (frontend, before, memory, cancellable, error);
 }
 
 static gboolean
@@ -455,6 +495,24 @@ frontend_reset (VhostDevice *device, GCancellable *cancellable, GError **error)
   return TRUE;
 }
 
+static int
+frontend_wait_readable (VhostDevice *device, int fd, gint64 deadline, GCancellable *cancellable,
+                        GError **error)
+{
+  g_autoptr (VhostUserFrontend) frontend = g_object_ref (VHOST_USER_FRONTEND (device));
+
+  while (frontend->connection != NULL) {
+    int result = vhost_fd_wait_either (fd, vhost_user_connection_peek_fd (frontend->connection),
+                                       deadline, cancellable, error);
+
+    if (result != 2)
+      return result;
+    vhost_user_frontend_look_up (frontend);
+  }
+  vhost_set_error (error, VHOST_ERROR_DISCONNECTED, "the back-end has left");
+  return -1;
+}
+
 void
 vhost_user_frontend_init_device (gpointer data, gpointer user_data)
 {
@@ -479,4 +537,5 @@ vhost_user_frontend_init_device (gpointer data, gpointer user_data)
   iface->get_status = frontend_get_status;
   iface->set_status = frontend_set_status;
   iface->reset = frontend_reset;
+  iface->wait_readable = frontend_wait_readable;
 }

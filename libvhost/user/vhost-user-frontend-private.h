@@ -91,6 +91,8 @@ gboolean vhost_user_frontend_unmap_shmem (VhostUserFrontend *frontend, const Vho
                                           GError **error);
 void vhost_user_frontend_reset_shmem (VhostUserFrontend *frontend);
 void vhost_user_frontend_forget_shmem (VhostUserFrontend *frontend);
+/* The socket is readable, and no answer is waited for. */
+void vhost_user_frontend_look_up (VhostUserFrontend *frontend);
 
 /* vhost-user-frontend-device.c */
 void vhost_user_frontend_init_device (gpointer iface, gpointer data);

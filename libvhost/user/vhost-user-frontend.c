@@ -175,10 +175,9 @@ vhost_user_frontend_call (VhostUserFrontend *frontend, VhostUserFrame *frame, Vh
 
 /* Between two requests a back-end has nothing to say on this socket: it left, or it broke the
  * protocol. */
-static void
-on_idle_event (guint32 events, gpointer data)
+void
+vhost_user_frontend_look_up (VhostUserFrontend *frontend)
 {
-  VhostUserFrontend *frontend = data;
   g_autoptr (GError) error = NULL;
   guint8 byte;
   gssize n = recv (vhost_user_connection_peek_fd (frontend->connection), &byte, 1,
@@ -189,6 +188,12 @@ on_idle_event (guint32 events, gpointer data)
   if (n > 0)
     vhost_set_error (&error, VHOST_ERROR_PROTOCOL, "the back-end sent a message unasked");
   fail_connection (frontend, error);
+}
+
+static void
+on_idle_event (guint32 events, gpointer data)
+{
+  vhost_user_frontend_look_up (data);
 }
 
 static void

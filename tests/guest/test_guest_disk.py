@@ -138,7 +138,7 @@ class SmallQueue(Disk):
     def test_requests_longer_than_their_queue(self):
         self.make_image(bytes(4 * MIB))
         self.serve()
-        guest = self.make_guest(self.BODY, ",num-queues=1,queue-size=16", deadline=20).wait()
+        guest = self.make_guest(self.BODY, ",num-queues=1,queue-size=16").wait()
         content = (b"small\n" * MIB)[:4 * MIB]
         self.assert_content(guest.values["read"].split()[0], content)
         self.assertEqual(self.read_image(), content)

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a back-end offers and negotiates: features, protocol features, configuration space, status."""
+"""What a back-end offers and negotiates: features, configuration space, status."""
 
 import socket
 import unittest
 
 from devices import Session, Vhost
-from wire import (CONFIG, HEADER, MIGRATION, NEED_REPLY, U64, VERSION, Back, Feature, Peer, Proto,
-                  Req, pack_config, word)
+from wire import (CONFIG, MIGRATION, NEED_REPLY, U64, VERSION, Back, Feature, Proto, Req,
+                  pack_config, word)
 
 CONTENT = bytes(range(1, 61))
 BASIC = word(Feature.VERSION_1, Feature.INDIRECT_DESC, Feature.EVENT_IDX)

@@ -212,6 +212,15 @@ class Connected(Session):
         again = self.open_pair(self.backend)
         self.assertNotEqual(again.ask_u64(Req.GET_FEATURES), 0)
 
+    def test_front_end_sees_the_end_whoever_keeps_the_descriptor(self):
+        backend = self.make_backend()
+        mine, its = socket.socketpair()
+        self.addCleanup(its.close)
+        backend.open_fd(its.fileno())
+        peer = self.watch(mine)
+        peer.send(0xFFFF)
+        self.assertIsNone(peer.receive())
+
     def test_leaving_early_is_no_failure(self):
         self.peer.ask_u64(Req.GET_FEATURES)
         self.peer.close()

@@ -89,6 +89,22 @@ class Slots(Session):
         ring.wait_used((0, 0))
         self.echo(ring, low, high, b"after")
 
+    def test_what_is_pushed_while_the_ring_is_away_is_used_later(self):
+        low, high = self.make_two()
+        self.add(low), self.add(high)
+        ring, held = self.make_ring(low), []
+        self.backend.get_queue(0).set_kick_func(lambda queue: held.append(queue.pop()))
+        ring.attach(self.peer)
+        ring.describe(0, high.guest, 8, WRITE)
+        ring.offer(0)
+        ring.kick()
+        run_loop(lambda: held)
+        self.assertEqual(self.remove(low), 0)
+        self.assertTrue(self.backend.get_queue(0).push(held[0], held[0].write(0, b"waits")))
+        self.assertEqual((ring.used(), high.read(0, 5)), ([], b"waits"))
+        self.assertEqual(self.add(low), 0)
+        self.assertEqual(ring.used(), [(0, 5)])
+
     def test_removing_takes_a_surplus_descriptor_as_qemu_sends_it(self):
         low, high = self.make_two()
         self.add(low), self.add(high)
@@ -122,7 +138,7 @@ class Table(Session):
         self.assertEqual(self.events.take("device-failed"), [])
 
     def test_new_table_on_other_memory(self):
-        """As after a change of the file behind guest memory: the ring is where it was, in a copy."""
+        """As when another file takes the place of guest memory: the ring is where it was."""
         self.begin_ring()
         self.assert_served(self.ring)
         copy = self.make_memory()

@@ -11,8 +11,8 @@ from devices import Vhost, expect_error
 from gi.repository import Gio, GLib
 from helpers import TempDir, run_idle, run_loop
 from rings import Memory
-from wire import (ADDR, HEADER, NEED_REPLY, NO_FD, REGION, REPLY, SINGLE, STATE, TABLE, U64, VERSION,
-                  Back, FakeBackend, Feature, Proto, Req, pack, pack_config, word)
+from wire import (ADDR, HEADER, NEED_REPLY, NO_FD, REGION, REPLY, SINGLE, STATE, TABLE, U64,
+                  VERSION, Back, FakeBackend, Feature, Proto, Req, pack, pack_config, word)
 
 FEATURES = word(Feature.VERSION_1, Feature.PROTOCOL_FEATURES)
 PROTOCOL = word(Proto.MQ, Proto.REPLY_ACK, Proto.CONFIG, Proto.CONFIGURE_MEM_SLOTS, Proto.STATUS,
@@ -376,8 +376,18 @@ class Requests(Facing):
         before = len(self.fake.requests)
         second = first.remove(2 << 20, 4096, 2 << 30).add(self.make_memory(3).get_region(0))
         self.frontend.set_memory(second, None)
-        self.assertEqual(self.fake.names()[before:], ["REM_MEM_REG", "ADD_MEM_REG"])
+        self.assertEqual(self.fake.names()[before:], ["ADD_MEM_REG", "REM_MEM_REG"])
         self.assertEqual(self.last(Req.REM_MEM_REG).fds, [])
+
+    def test_what_is_in_the_way_goes_first(self):
+        """Other memory at the same address, or no slot for both."""
+        self.open()
+        for first, second in (((1,), (1,)), (range(1, 9), range(11, 19))):
+            self.frontend.set_memory(self.make_memory(*first), None)
+            before = len(self.fake.requests)
+            self.frontend.set_memory(self.make_memory(*second), None)
+            self.assertEqual(self.fake.names()[before:],
+                             ["REM_MEM_REG"] * len(first) + ["ADD_MEM_REG"] * len(second))
 
     def test_without_slots_memory_goes_as_a_table(self):
         self.open(protocol=PROTOCOL & ~word(Proto.CONFIGURE_MEM_SLOTS))
@@ -493,8 +503,8 @@ class Channel(Facing):
         self.assertEqual(self.frontend.get_status(None), 0)
 
     def test_H090_nonsense_ends_the_channel_and_not_the_device(self):
-        for nonsense in (b"\xff" * 12, HEADER.pack(99, VERSION, 0), HEADER.pack(2, VERSION, 1 << 31),
-                         pack(Back.CONFIG_CHANGE_MSG, b"x")):
+        for nonsense in (b"\xff" * 12, HEADER.pack(99, VERSION, 0),
+                         HEADER.pack(2, VERSION, 1 << 31), pack(Back.CONFIG_CHANGE_MSG, b"x")):
             with self.subTest(nonsense):
                 self.open()
                 self.fake.channel.send_bytes(nonsense)
