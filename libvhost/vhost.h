@@ -14,6 +14,7 @@
 #include <libvhost/user/vhost-user-protocol.h>
 #include <libvhost/user/vhost-user-message.h>
 #include <libvhost/user/vhost-user-connection.h>
+#include <libvhost/user/vhost-user-crypto-session.h>
 #include <libvhost/user/vhost-user-backend.h>
 #include <libvhost/user/vhost-user-frontend.h>
 #include <libvhost/driver/vhost-driver.h>

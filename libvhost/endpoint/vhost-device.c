@@ -18,11 +18,23 @@ vhost_device_default_init (VhostDeviceInterface *iface)
    * @index: the queue
    *
    * The device has used buffers of a queue. Only from devices that watch call descriptors
-   * themselves.
+   * themselves, or tell without them; see [method@Vhost.Device.has_in_band_notifications].
    *
    * Since: 1.0
    */
   g_signal_new ("queue-notify", VHOST_TYPE_DEVICE, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL,
+                G_TYPE_NONE, 1, G_TYPE_UINT);
+
+  /**
+   * VhostDevice::queue-error:
+   * @device: the device
+   * @index: the queue
+   *
+   * The device found the ring of a queue broken, and tells so without an error descriptor.
+   *
+   * Since: 1.0
+   */
+  g_signal_new ("queue-error", VHOST_TYPE_DEVICE, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL,
                 G_TYPE_NONE, 1, G_TYPE_UINT);
 
   /**

@@ -41,5 +41,19 @@ VhostDriverQueue *vhost_driver_queue_new (guint index, guint size, gboolean even
 void vhost_driver_queue_get_ring (VhostDriverQueue *queue, VhostDriverRing *ring);
 int vhost_driver_queue_peek_kick_fd (VhostDriverQueue *queue);
 
+/* How a queue kicks, and waits for the device, without descriptors. */
+typedef struct {
+  gboolean (*kick) (VhostDriverQueue *queue, gpointer data, GError **error);
+  /* Returns when the device may have used buffers. */
+  gboolean (*wait) (VhostDriverQueue *queue, gint64 deadline, GCancellable *cancellable,
+                    gpointer data, GError **error);
+} VhostDriverQueueInBand;
+
+void vhost_driver_queue_set_in_band (VhostDriverQueue *queue, const VhostDriverQueueInBand *funcs,
+                                     gpointer data);
+
+/* As if its call descriptor had been signalled. */
+void vhost_driver_queue_call (VhostDriverQueue *queue);
+
 /* The device is gone: waiting and adding fail from now on. */
 void vhost_driver_queue_shut_down (VhostDriverQueue *queue, const GError *reason);

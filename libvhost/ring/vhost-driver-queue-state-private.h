@@ -31,6 +31,8 @@ struct _VhostDriverQueue {
   VhostDriverRing addresses;
   int kick_fd;
   int call_fd;
+  const VhostDriverQueueInBand *in_band; /* instead of the two, or NULL */
+  gpointer in_band_data;
   guint last_token;
   GQueue kept; /* buffers that came while request() waited for another */
   GError *shut_down;

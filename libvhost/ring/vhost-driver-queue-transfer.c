@@ -129,6 +129,17 @@ vhost_driver_queue_add (VhostDriverQueue *self, const guint8 *data, gsize length
   return request != NULL ? request->token : 0;
 }
 
+/* A kick that fails is told by whatever is called next. */
+static void
+kick_in_band (VhostDriverQueue *self)
+{
+  g_autoptr (VhostDriverQueue) keep = g_object_ref (self);
+  g_autoptr (GError) error = NULL;
+
+  if (!self->in_band->kick (self, self->in_band_data, &error))
+    vhost_driver_queue_shut_down (self, error);
+}
+
 /**
  * vhost_driver_queue_kick:
  * @queue: a queue
@@ -142,7 +153,11 @@ vhost_driver_queue_kick (VhostDriverQueue *self)
 {
   g_return_if_fail (VHOST_IS_DRIVER_QUEUE (self));
 
-  if (vhost_split_driver_publish (&self->ring))
+  if (!vhost_split_driver_publish (&self->ring))
+    return;
+  if (self->in_band != NULL)
+    kick_in_band (self);
+  else
     vhost_fd_signal_event (self->kick_fd);
 }
 
@@ -230,8 +245,11 @@ get_deadline (const VhostDriverQueue *self)
 static gboolean
 wait_for_call (VhostDriverQueue *self, gint64 deadline, GCancellable *cancellable, GError **error)
 {
-  int result = vhost_fd_wait_readable (self->call_fd, deadline, cancellable, error);
+  int result;
 
+  if (self->in_band != NULL)
+    return self->in_band->wait (self, deadline, cancellable, self->in_band_data, error);
+  result = vhost_fd_wait_readable (self->call_fd, deadline, cancellable, error);
   if (result == 0)
     return vhost_set_error (error, VHOST_ERROR_TIMED_OUT, "queue %u: no answer within %u ms",
                             self->index, self->timeout);
@@ -281,10 +299,12 @@ wait_for_used (VhostDriverQueue *self, gint64 deadline, GCancellable *cancellabl
 VhostDriverBuffer *
 vhost_driver_queue_wait (VhostDriverQueue *self, GCancellable *cancellable, GError **error)
 {
+  g_autoptr (VhostDriverQueue) keep = NULL; /* the device may leave meanwhile */
   VhostDriverBuffer *buffer;
 
   g_return_val_if_fail (VHOST_IS_DRIVER_QUEUE (self), NULL);
 
+  keep = g_object_ref (self);
   buffer = g_queue_pop_head (&self->kept);
   if (buffer == NULL)
     buffer = wait_for_used (self, get_deadline (self), cancellable, error);
@@ -323,6 +343,7 @@ vhost_driver_queue_request (VhostDriverQueue *self, const guint8 *data, gsize le
                             gsize response_size, GCancellable *cancellable, gsize *out_length,
                             GError **error)
 {
+  g_autoptr (VhostDriverQueue) keep = NULL; /* the device may leave meanwhile */
   gint64 deadline;
   VhostDriverRequest *request;
   guint token;
@@ -331,6 +352,7 @@ vhost_driver_queue_request (VhostDriverQueue *self, const guint8 *data, gsize le
   g_return_val_if_fail (data != NULL || length == 0, NULL);
 
   *out_length = 0;
+  keep = g_object_ref (self);
   deadline = get_deadline (self);
   request = add_request (self, data, length, response_size, error);
   if (request == NULL)

@@ -239,10 +239,25 @@ vhost_driver_queue_peek_kick_fd (VhostDriverQueue *self)
 }
 
 void
+vhost_driver_queue_set_in_band (VhostDriverQueue *self, const VhostDriverQueueInBand *funcs,
+                                gpointer data)
+{
+  self->in_band = funcs;
+  self->in_band_data = data;
+}
+
+void
+vhost_driver_queue_call (VhostDriverQueue *self)
+{
+  vhost_fd_signal_event (self->call_fd);
+}
+
+void
 vhost_driver_queue_shut_down (VhostDriverQueue *self, const GError *reason)
 {
   if (self->shut_down == NULL)
     self->shut_down = g_error_copy (reason);
+  self->in_band = NULL;
 }
 
 /* --- State --------------------------------------------------------------------------------- */

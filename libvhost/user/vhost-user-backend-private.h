@@ -6,6 +6,8 @@
 #include "user/vhost-user-backend.h"
 #include "user/vhost-user-connection-private.h"
 
+typedef struct _VhostUserInBand VhostUserInBand;
+
 struct _VhostUserBackend {
   VhostBackend parent_instance;
 
@@ -28,9 +30,14 @@ struct _VhostUserBackend {
   GSource *drain_deadline;
   guint drain_timeout; /* ms */
   guint timeout;       /* ms, of one message */
+
+  GQueue unanswered;        /* requests on the channel; vhost-user-backend-ask.c */
+  VhostUserInBand *in_band; /* of each queue, or NULL; vhost-user-backend-notify.c */
+  guint max_mtu;            /* property */
+  guint mtu;                /* property; 0: not told */
 };
 
-/* Protocol features whose requests are served here; more than these cannot be offered. */
+/* Protocol features whose requests are served here, and that may be offered to any front-end. */
 #define VHOST_USER_BACKEND_PROTOCOL_FEATURES                                                       \
   (VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_MQ) |                                                    \
    VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_REPLY_ACK) |                                             \
@@ -38,7 +45,21 @@ struct _VhostUserBackend {
    VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_CONFIG) |                                                \
    VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_RESET_DEVICE) |                                          \
    VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_CONFIGURE_MEM_SLOTS) |                                   \
-   VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_STATUS))
+   VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_STATUS) |                                                \
+   VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_RARP) | VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_MTU) |    \
+   VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_CRYPTO_SESSION) |                                        \
+   VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_BACKEND_SEND_FD) |                                       \
+   VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_HOST_NOTIFIER) |                                         \
+   VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_GPA_ADDRESSES))
+
+/* Those that are offered only when the application says so: QEMU accepts the first two without having
+ * them, and of the third only one half is served. */
+#define VHOST_USER_BACKEND_OPTIONAL_FEATURES                                                       \
+  (VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_INBAND_NOTIFICATIONS) |                                  \
+   VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_XEN_MMAP) |                                              \
+   VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_CROSS_ENDIAN))
+
+#define VHOST_USER_NET_FEATURE_MTU 3 /* VIRTIO_NET_F_MTU */
 
 /* Serves one request; @reply is prepared for those that have a body. An error says what was wrong,
  * without the name of the request. */

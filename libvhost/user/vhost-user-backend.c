@@ -7,7 +7,7 @@
 #include <errno.h>
 #include <sys/socket.h>
 #include "core/vhost-error-private.h"
-#include "user/vhost-user-backend-private.h"
+#include "user/vhost-user-backend-extra-private.h"
 #include "user/vhost-user-socket-private.h"
 
 G_DEFINE_FINAL_TYPE (VhostUserBackend, vhost_user_backend, VHOST_TYPE_BACKEND)
@@ -20,6 +20,8 @@ enum {
   PROP_ACKED_PROTOCOL_FEATURES,
   PROP_TIMEOUT,
   PROP_DRAIN_TIMEOUT,
+  PROP_MAX_MTU,
+  PROP_MTU,
   N_PROPERTIES,
 };
 
@@ -38,11 +40,7 @@ vhost_user_backend_get_offered (VhostUserBackend *backend)
 guint64
 vhost_user_backend_get_offered_protocol (VhostUserBackend *backend)
 {
-  guint64 offered = backend->offered_protocol & VHOST_USER_BACKEND_PROTOCOL_FEATURES;
-
-  if (vhost_backend_get_private (VHOST_BACKEND (backend))->config_size == 0)
-    offered &= ~VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_CONFIG);
-  return offered;
+  return vhost_user_backend_choose_offer (backend, backend->offered_protocol);
 }
 
 void
@@ -58,6 +56,7 @@ drop_channel (VhostUserBackend *backend)
   if (backend->channel != NULL)
     vhost_user_connection_close (backend->channel);
   g_clear_object (&backend->channel);
+  vhost_user_backend_forget_asked (backend);
 }
 
 /* Ends the session and waits for the next front-end, if there is a listening socket. */
@@ -73,7 +72,9 @@ vhost_user_backend_drop_connection (VhostUserBackend *backend)
   vhost_user_connection_close (connection);
   backend->acked_protocol = 0;
   backend->owned = FALSE;
+  backend->mtu = 0;
   vhost_backend_end_session (VHOST_BACKEND (backend));
+  g_clear_pointer (&backend->in_band, g_free);
   watch_listener (backend);
 }
 
@@ -341,19 +342,15 @@ vhost_user_backend_is_connected (VhostUserBackend *backend)
   return backend->connection != NULL;
 }
 
-/* Answers on the channel are not waited for: nothing hangs on what they say. */
-static void
-on_channel_answer (VhostUserConnection *channel, VhostUserFrame *frame, gpointer data)
-{
-}
-
 static void
 on_channel_closed (VhostUserConnection *channel, const GError *error, gpointer data)
 {
   VhostUserBackend *backend = data;
 
-  if (backend->channel == channel)
-    g_clear_object (&backend->channel);
+  if (backend->channel != channel)
+    return;
+  g_clear_object (&backend->channel);
+  vhost_user_backend_forget_asked (backend);
 }
 
 gboolean
@@ -370,11 +367,12 @@ vhost_user_backend_take_channel (VhostUserBackend *backend, int fd, GError **err
   channel =
       vhost_user_connection_new_take_fd (vhost_fd_steal (&owned), VHOST_USER_ROLE_BACKEND, TRUE);
   vhost_user_connection_set_protocol_features (channel, backend->acked_protocol);
-  if (!vhost_user_connection_start (channel, backend->reactor, on_channel_answer, on_channel_closed,
-                                    backend, error))
+  if (!vhost_user_connection_start (channel, backend->reactor, vhost_user_backend_take_answer,
+                                    on_channel_closed, backend, error))
     return FALSE;
   drop_channel (backend);
   backend->channel = g_steal_pointer (&channel);
+  vhost_user_backend_resume_calls (backend);
   return TRUE;
 }
 
@@ -426,6 +424,12 @@ vhost_user_backend_get_property (GObject *object, guint id, GValue *value, GPara
   case PROP_DRAIN_TIMEOUT:
     g_value_set_uint (value, backend->drain_timeout);
     break;
+  case PROP_MAX_MTU:
+    g_value_set_uint (value, backend->max_mtu);
+    break;
+  case PROP_MTU:
+    g_value_set_uint (value, backend->mtu);
+    break;
   default:
     G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
   }
@@ -446,6 +450,9 @@ vhost_user_backend_set_property (GObject *object, guint id, const GValue *value,
   case PROP_DRAIN_TIMEOUT:
     backend->drain_timeout = g_value_get_uint (value);
     break;
+  case PROP_MAX_MTU:
+    backend->max_mtu = g_value_get_uint (value);
+    break;
   default:
     G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
   }
@@ -461,6 +468,9 @@ install_properties (GObjectClass *object_class)
    *
    * Bits of [enum@Vhost.UserProtocolFeature] that may be offered. Those that need something the
    * device does not have, as CONFIG without a configuration space, are left out.
+   * INBAND_NOTIFICATIONS, XEN_MMAP and CROSS_ENDIAN are not among them from the start: QEMU would
+   * accept the first two and then not keep to them, and of the last only little-endian rings are
+   * served.
    *
    * Since: 1.0
    */
@@ -497,6 +507,26 @@ install_properties (GObjectClass *object_class)
    */
   properties[PROP_DRAIN_TIMEOUT] =
       g_param_spec_uint ("drain-timeout", NULL, NULL, 1, G_MAXINT, DEFAULT_TIMEOUT_MS, writable);
+  /**
+   * VhostUserBackend:max-mtu:
+   *
+   * The largest MTU that a network card takes, in bytes: what NET_SET_MTU asks beyond it, or below 68, is
+   * refused. The MTU protocol feature is offered when the device is a network card that offers the MTU feature
+   * (bit 3).
+   *
+   * Since: 1.0
+   */
+  properties[PROP_MAX_MTU] =
+      g_param_spec_uint ("max-mtu", NULL, NULL, 68, G_MAXUINT16, G_MAXUINT16, writable);
+  /**
+   * VhostUserBackend:mtu:
+   *
+   * The MTU that the front-end has set, in bytes; 0 when it has not.
+   *
+   * Since: 1.0
+   */
+  properties[PROP_MTU] = g_param_spec_uint ("mtu", NULL, NULL, 0, G_MAXUINT16, 0,
+                                            G_PARAM_READABLE | G_PARAM_STATIC_STRINGS);
   g_object_class_install_properties (object_class, N_PROPERTIES, properties);
 }
 
@@ -511,7 +541,12 @@ vhost_user_backend_class_init (VhostUserBackendClass *klass)
   object_class->set_property = vhost_user_backend_set_property;
   backend_class->config_changed = vhost_user_backend_config_changed;
   backend_class->queue_drained = vhost_user_backend_queue_drained;
+  backend_class->queue_called = vhost_user_backend_call_queue;
+  backend_class->queue_broken = vhost_user_backend_report_broken;
   install_properties (object_class);
+  vhost_user_backend_install_net ();
+  vhost_user_backend_install_crypto ();
+  vhost_user_backend_install_ask ();
 
   /**
    * VhostUserBackend::refused:
@@ -532,4 +567,5 @@ static void
 vhost_user_backend_init (VhostUserBackend *backend)
 {
   backend->listen_fd = -1;
+  g_queue_init (&backend->unanswered);
 }

@@ -40,4 +40,12 @@ void vhost_user_backend_close (VhostUserBackend *backend);
 VHOST_AVAILABLE_IN_1_0
 gboolean vhost_user_backend_is_connected (VhostUserBackend *backend);
 
+VHOST_AVAILABLE_IN_1_0
+gboolean vhost_user_backend_set_host_notifier (VhostUserBackend *backend, VhostQueue *queue, int fd,
+                                               guint64 offset, guint64 size, GError **error);
+
+VHOST_AVAILABLE_IN_1_0
+gboolean vhost_user_backend_remove_host_notifier (VhostUserBackend *backend, VhostQueue *queue,
+                                                  GError **error);
+
 G_END_DECLS

@@ -24,6 +24,11 @@ struct _VhostUserFrontend {
   guint n_slots;
   guint timeout;       /* ms */
   VhostMemory *memory; /* what the back-end has */
+
+  gboolean busy;         /* a request is being answered: no other may be made from inside */
+  VhostTask notify_task; /* queue-notify and queue-error; vhost-user-frontend-channel.c */
+  guint32 called[256 / 32];
+  guint32 broken[256 / 32];
 };
 
 #define VHOST_USER_FRONTEND_PROTOCOL_FEATURES                                                      \
@@ -33,7 +38,18 @@ struct _VhostUserFrontend {
    VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_CONFIG) |                                                \
    VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_RESET_DEVICE) |                                          \
    VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_CONFIGURE_MEM_SLOTS) |                                   \
-   VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_STATUS))
+   VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_STATUS) |                                                \
+   VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_RARP) | VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_MTU) |    \
+   VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_CROSS_ENDIAN) |                                          \
+   VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_CRYPTO_SESSION) |                                        \
+   VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_BACKEND_SEND_FD) |                                       \
+   VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_HOST_NOTIFIER) |                                         \
+   VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_GPA_ADDRESSES))
+
+/* Those that are negotiated only when the application wants them. */
+#define VHOST_USER_FRONTEND_OPTIONAL_FEATURES                                                      \
+  (VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_INBAND_NOTIFICATIONS) |                                  \
+   VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_XEN_MMAP))
 
 /* Makes a request: no payload yet, zeroed up to @size. */
 void vhost_user_frontend_init_request (VhostUserFrame *frame, VhostUserFrontendCode code,
@@ -46,6 +62,24 @@ void vhost_user_frontend_init_request (VhostUserFrame *frame, VhostUserFrontendC
 gboolean vhost_user_frontend_call (VhostUserFrontend *frontend, VhostUserFrame *frame,
                                    VhostUserFrame *reply, GCancellable *cancellable,
                                    GError **error);
+
+/* Looks for what a back-end does between two requests: it leaves, or it breaks the protocol. */
+void vhost_user_frontend_check_peer (VhostUserFrontend *frontend);
+
+/* vhost-user-frontend-channel.c: requests of the back-end that belong to a protocol feature each */
+void vhost_user_frontend_install_channel (void);
+void vhost_user_frontend_init_channel (VhostUserFrontend *frontend);
+void vhost_user_frontend_forget_calls (VhostUserFrontend *frontend);
+gboolean vhost_user_frontend_hears_host_notifier (VhostUserFrontend *frontend);
+gboolean vhost_user_frontend_serve_vring_call (VhostUserFrontend *frontend,
+                                               const VhostUserFrame *frame, GError **error);
+gboolean vhost_user_frontend_serve_vring_err (VhostUserFrontend *frontend,
+                                              const VhostUserFrame *frame, GError **error);
+gboolean vhost_user_frontend_serve_host_notifier (VhostUserFrontend *frontend,
+                                                  const VhostUserFrame *frame, GError **error);
+
+/* vhost-user-frontend-notify.c: the part of the device interface that does without descriptors */
+void vhost_user_frontend_init_notify (VhostDeviceInterface *iface);
 
 /* vhost-user-frontend-device.c */
 void vhost_user_frontend_init_device (gpointer iface, gpointer data);

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <sys/socket.h>
 #include "core/vhost-error-private.h"
+#include "user/vhost-user-dependencies-private.h"
 #include "user/vhost-user-frontend-private.h"
 #include "user/vhost-user-socket-private.h"
 
@@ -32,6 +33,7 @@ drop_connection (VhostUserFrontend *frontend)
 {
   vhost_watch_clear (&frontend->idle_watch);
   vhost_task_cancel (&frontend->config_task);
+  vhost_user_frontend_forget_calls (frontend);
   if (frontend->channel != NULL)
     vhost_user_connection_close (frontend->channel);
   if (frontend->connection != NULL)
@@ -79,7 +81,7 @@ check_gate (VhostUserFrontend *frontend, const VhostUserRule *rule, GError **err
                             vhost_user_protocol_feature_get_name ((guint) rule->gate));
   if (rule->feature >= 0 && !vhost_word_has (frontend->offered, (guint) rule->feature))
     return vhost_set_error (error, VHOST_ERROR_NOT_NEGOTIATED, "feature %s is not offered",
-                            vhost_feature_get_name (VHOST_DEVICE_ID_NONE, (guint) rule->feature));
+                            vhost_feature_get_name (rule->device, (guint) rule->feature));
   return TRUE;
 }
 
@@ -97,8 +99,12 @@ static gboolean
 receive_answer (VhostUserFrontend *frontend, guint32 request, VhostUserFrame *reply,
                 GCancellable *cancellable, GError **error)
 {
+  g_autoptr (VhostUserConnection) channel = NULL;
+
+  /* Whoever serves the channel may close the front-end. */
+  g_set_object (&channel, frontend->channel);
   if (!vhost_user_connection_receive_frame (frontend->connection, reply,
-                                            get_deadline (frontend, request), frontend->channel,
+                                            get_deadline (frontend, request), channel,
                                             cancellable, error))
     return FALSE;
   if (reply->request == request)
@@ -111,9 +117,13 @@ static gboolean
 exchange (VhostUserFrontend *frontend, VhostUserFrame *frame, VhostUserFrame *reply,
           GCancellable *cancellable, GError **error)
 {
-  if (!vhost_user_connection_send_frame (frontend->connection, frame, cancellable, error))
-    return FALSE;
-  return reply == NULL || receive_answer (frontend, frame->request, reply, cancellable, error);
+  gboolean done;
+
+  frontend->busy = TRUE;
+  done = vhost_user_connection_send_frame (frontend->connection, frame, cancellable, error) &&
+         (reply == NULL || receive_answer (frontend, frame->request, reply, cancellable, error));
+  frontend->busy = FALSE;
+  return done;
 }
 
 static gboolean
@@ -122,6 +132,8 @@ check_call (VhostUserFrontend *frontend, const VhostUserRule *rule, GCancellable
 {
   if (frontend->connection == NULL)
     return vhost_set_error (error, VHOST_ERROR_DISCONNECTED, "there is no back-end");
+  if (frontend->busy)
+    return vhost_set_error (error, VHOST_ERROR_BAD_STATE, "another request is being answered");
   return !g_cancellable_set_error_if_cancelled (cancellable, error) &&
          check_gate (frontend, rule, error);
 }
@@ -172,6 +184,12 @@ on_idle_event (guint32 events, gpointer data)
   fail_connection (frontend, error);
 }
 
+void
+vhost_user_frontend_check_peer (VhostUserFrontend *frontend)
+{
+  on_idle_event (0, frontend);
+}
+
 static void
 emit_config_changed (gpointer data)
 {
@@ -185,16 +203,25 @@ serve_channel_request (VhostUserFrontend *frontend, const VhostUserFrame *frame,
 
   if (!check_gate (frontend, rule, error))
     return FALSE;
-  if (frame->request != VHOST_USER_BACKEND_CODE_CONFIG_CHANGE_MSG)
+  switch (frame->request) {
+  case VHOST_USER_BACKEND_CODE_CONFIG_CHANGE_MSG:
+    vhost_reactor_queue_task (frontend->reactor, &frontend->config_task);
+    return TRUE;
+  case VHOST_USER_BACKEND_CODE_VRING_HOST_NOTIFIER_MSG:
+    return vhost_user_frontend_serve_host_notifier (frontend, frame, error);
+  case VHOST_USER_BACKEND_CODE_VRING_CALL:
+    return vhost_user_frontend_serve_vring_call (frontend, frame, error);
+  case VHOST_USER_BACKEND_CODE_VRING_ERR:
+    return vhost_user_frontend_serve_vring_err (frontend, frame, error);
+  default:
     return vhost_set_error (error, VHOST_ERROR_NOT_NEGOTIATED, "its feature is not in use");
-  vhost_reactor_queue_task (frontend->reactor, &frontend->config_task);
-  return TRUE;
+  }
 }
 
 static void
 on_channel_request (VhostUserConnection *channel, VhostUserFrame *frame, gpointer data)
 {
-  VhostUserFrontend *frontend = data;
+  g_autoptr (VhostUserFrontend) frontend = g_object_ref (data);
   g_auto (VhostUserFrame) ack = { 0 };
   g_autoptr (GError) error = NULL;
   gboolean done = serve_channel_request (frontend, frame, &error);
@@ -253,6 +280,17 @@ ask_number (VhostUserFrontend *frontend, VhostUserFrontendCode code, guint64 *nu
   return TRUE;
 }
 
+static guint64
+choose_protocol (VhostUserFrontend *frontend)
+{
+  guint64 known = VHOST_USER_FRONTEND_PROTOCOL_FEATURES | VHOST_USER_FRONTEND_OPTIONAL_FEATURES;
+
+  if (!vhost_user_frontend_hears_host_notifier (frontend))
+    known &= ~VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_HOST_NOTIFIER);
+  return vhost_user_protocol_features_drop_orphans (frontend->offered_protocol &
+                                                    frontend->wanted_protocol & known);
+}
+
 static gboolean
 negotiate_protocol (VhostUserFrontend *frontend, GCancellable *cancellable, GError **error)
 {
@@ -265,8 +303,7 @@ negotiate_protocol (VhostUserFrontend *frontend, GCancellable *cancellable, GErr
     return FALSE;
   vhost_user_frontend_init_request (&frame, VHOST_USER_FRONTEND_CODE_SET_PROTOCOL_FEATURES,
                                     sizeof frame.payload.u64);
-  frame.payload.u64 = frontend->offered_protocol & frontend->wanted_protocol &
-                      VHOST_USER_FRONTEND_PROTOCOL_FEATURES;
+  frame.payload.u64 = choose_protocol (frontend);
   if (!vhost_user_frontend_call (frontend, &frame, NULL, cancellable, error))
     return FALSE;
   frontend->acked_protocol = frame.payload.u64;
@@ -521,7 +558,8 @@ vhost_user_frontend_class_init (VhostUserFrontendClass *klass)
   /**
    * VhostUserFrontend:protocol-features:
    *
-   * Bits of [enum@Vhost.UserProtocolFeature] that may be negotiated.
+   * Bits of [enum@Vhost.UserProtocolFeature] that may be negotiated. INBAND_NOTIFICATIONS and XEN_MMAP are not
+   * among them from the start.
    *
    * Since: 1.0
    */
@@ -549,10 +587,12 @@ vhost_user_frontend_class_init (VhostUserFrontendClass *klass)
   properties[PROP_TIMEOUT] =
       g_param_spec_uint ("timeout", NULL, NULL, 1, G_MAXINT, DEFAULT_TIMEOUT_MS, writable);
   g_object_class_install_properties (object_class, N_PROPERTIES, properties);
+  vhost_user_frontend_install_channel ();
 }
 
 static void
 vhost_user_frontend_init (VhostUserFrontend *frontend)
 {
   vhost_task_init (&frontend->config_task, emit_config_changed, frontend);
+  vhost_user_frontend_init_channel (frontend);
 }
