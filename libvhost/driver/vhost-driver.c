@@ -172,9 +172,9 @@ set_up_queue (VhostDriver *driver, VhostDriverQueue *queue, GCancellable *cancel
          vhost_device_set_vring_base (device, index, 0, cancellable, error) &&
          vhost_device_set_vring_addr (device, index, 0, ring.desc, ring.avail, ring.used, ring.used,
                                       cancellable, error) &&
-         vhost_device_set_vring_call (
-             device, index, fds ? vhost_driver_queue_peek_call_fd (queue) : -1, cancellable,
-             error) &&
+         vhost_device_set_vring_call (device, index,
+                                      fds ? vhost_driver_queue_peek_call_fd (queue) : -1,
+                                      cancellable, error) &&
          (fds || vhost_device_set_vring_err (device, index, -1, cancellable, error)) &&
          vhost_device_set_vring_kick (
              device, index, fds ? vhost_driver_queue_peek_kick_fd (queue) : -1, cancellable, error);

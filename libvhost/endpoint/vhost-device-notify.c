@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The part of the device interface that does without event descriptors, and the byte order of legacy
- * rings. Holds no state; each call goes to the implementation and runs on its thread. (vhost-user,
- * INBAND_NOTIFICATIONS and CROSS_ENDIAN) */
+/* The part of the device interface that does without event descriptors, and the byte order of
+ * legacy rings. Holds no state; each call goes to the implementation and runs on its thread.
+ * (vhost-user, INBAND_NOTIFICATIONS and CROSS_ENDIAN) */
 
 #include "endpoint/vhost-device.h"
 

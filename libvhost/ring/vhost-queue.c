@@ -502,8 +502,7 @@ vhost_queue_notify (VhostQueue *self)
 
   if (!vhost_queue_has_ring (self) || self->paused)
     return;
-  if (!vhost_split_device_needs_notify (&self->ring) ||
-      (self->call_fd < 0 && !self->call_in_band))
+  if (!vhost_split_device_needs_notify (&self->ring) || (self->call_fd < 0 && !self->call_in_band))
     return;
   self->n_notifications++;
   if (self->call_fd >= 0)

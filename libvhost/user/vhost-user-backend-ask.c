@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Requests of the back-end on its channel. Nothing waits for an answer: the front-end may be waiting
- * for one of ours at that moment. Answers carry no number of their request, but come in order.
- * Control thread. (vhost-user, “Back-end communication”, REPLY_ACK) */
+/* Requests of the back-end on its channel. Nothing waits for an answer: the front-end may be
+ * waiting for one of ours at that moment. Answers carry no number of their request, but come in
+ * order. Control thread. (vhost-user, “Back-end communication”, REPLY_ACK) */
 
 #include "core/vhost-error-private.h"
 #include "user/vhost-user-backend-extra-private.h"
@@ -26,10 +26,9 @@ has_acked (VhostUserBackend *backend, guint bit)
 static gboolean
 check_negotiated (VhostUserBackend *backend, guint bit, GError **error)
 {
-  return has_acked (backend, bit) ||
-         vhost_set_error (error, VHOST_ERROR_NOT_NEGOTIATED,
-                          "protocol feature %s was not negotiated",
-                          vhost_user_protocol_feature_get_name (bit));
+  return has_acked (backend, bit) || vhost_set_error (error, VHOST_ERROR_NOT_NEGOTIATED,
+                                                      "protocol feature %s was not negotiated",
+                                                      vhost_user_protocol_feature_get_name (bit));
 }
 
 static gboolean
@@ -37,8 +36,7 @@ check_channel (VhostUserBackend *backend, const VhostUserRule *rule, gboolean wi
                GError **error)
 {
   if (!check_negotiated (backend, (guint) rule->gate, error) ||
-      (with_fds &&
-       !check_negotiated (backend, VHOST_USER_PROTOCOL_FEATURE_BACKEND_SEND_FD, error)))
+      (with_fds && !check_negotiated (backend, VHOST_USER_PROTOCOL_FEATURE_BACKEND_SEND_FD, error)))
     return FALSE;
   if (backend->channel == NULL)
     return vhost_set_error (error, VHOST_ERROR_DISCONNECTED, "there is no back-end channel");

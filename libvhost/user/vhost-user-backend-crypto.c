@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Crypto sessions, which the application makes and ends. Only hosts of 64 bits have the payload that
- * others have. Control thread. (vhost-user, CREATE_CRYPTO_SESSION and CLOSE_CRYPTO_SESSION) */
+/* Crypto sessions, which the application makes and ends. Only hosts of 64 bits have the payload
+ * that others have. Control thread. (vhost-user, CREATE_CRYPTO_SESSION and CLOSE_CRYPTO_SESSION) */
 
 #include <string.h>
 #include "core/vhost-error-private.h"
@@ -71,8 +71,8 @@ vhost_user_backend_install_crypto (void)
   /**
    * VhostUserBackend::create-crypto-session:
    * @backend: the back-end
-   * @session: what the session is to do; its lengths have been checked against the arrays they belong
-   *   to, its algorithms have not
+   * @session: what the session is to do; its lengths have been checked against the arrays they
+   * belong to, its algorithms have not
    *
    * The driver wants a session. The CRYPTO_SESSION protocol feature is offered when the device is a
    * crypto device, the host has 64 bits, and somebody has connected to this signal. Sessions that
@@ -82,10 +82,9 @@ vhost_user_backend_install_crypto (void)
    *
    * Since: 1.0
    */
-  signal_create =
-      g_signal_new ("create-crypto-session", VHOST_USER_TYPE_BACKEND, G_SIGNAL_RUN_LAST, 0,
-                    g_signal_accumulator_first_wins, NULL, NULL, G_TYPE_INT64, 1,
-                    VHOST_USER_TYPE_CRYPTO_SESSION);
+  signal_create = g_signal_new ("create-crypto-session", VHOST_USER_TYPE_BACKEND, G_SIGNAL_RUN_LAST,
+                                0, g_signal_accumulator_first_wins, NULL, NULL, G_TYPE_INT64, 1,
+                                VHOST_USER_TYPE_CRYPTO_SESSION);
   /**
    * VhostUserBackend::close-crypto-session:
    * @backend: the back-end
@@ -97,7 +96,7 @@ vhost_user_backend_install_crypto (void)
    *
    * Since: 1.0
    */
-  signal_close = g_signal_new ("close-crypto-session", VHOST_USER_TYPE_BACKEND, G_SIGNAL_RUN_LAST,
-                               0, g_signal_accumulator_first_wins, NULL, NULL, G_TYPE_BOOLEAN, 1,
-                               G_TYPE_INT64);
+  signal_close =
+      g_signal_new ("close-crypto-session", VHOST_USER_TYPE_BACKEND, G_SIGNAL_RUN_LAST, 0,
+                    g_signal_accumulator_first_wins, NULL, NULL, G_TYPE_BOOLEAN, 1, G_TYPE_INT64);
 }

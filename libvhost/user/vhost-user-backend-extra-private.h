@@ -8,8 +8,8 @@
   gboolean vhost_user_backend_##name (VhostUserBackend *backend, VhostUserFrame *frame,            \
                                       VhostUserFrame *reply, GError **error)
 
-/* vhost-user-backend-offer.c: @features without those that the device or the application has not got
- * what it takes for. */
+/* vhost-user-backend-offer.c: @features without those that the device or the application has not
+ * got what it takes for. */
 guint64 vhost_user_backend_choose_offer (VhostUserBackend *backend, guint64 features);
 
 /* vhost-user-backend-net.c: SEND_RARP, NET_SET_MTU */

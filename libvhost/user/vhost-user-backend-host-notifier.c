@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Doorbells of the hardware behind a device, which the front-end maps for the guest. Control thread.
- * (vhost-user, VRING_HOST_NOTIFIER_MSG) */
+/* Doorbells of the hardware behind a device, which the front-end maps for the guest. Control
+ * thread. (vhost-user, VRING_HOST_NOTIFIER_MSG) */
 
 #include <unistd.h>
 #include "core/vhost-error-private.h"

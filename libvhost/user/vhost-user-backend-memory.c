@@ -8,8 +8,8 @@
 #include "user/vhost-user-region-private.h"
 
 static VhostMemory *
-add_region (VhostUserBackend *backend, VhostMemory *memory, const VhostUserFrame *frame, guint index,
-            GError **error)
+add_region (VhostUserBackend *backend, VhostMemory *memory, const VhostUserFrame *frame,
+            guint index, GError **error)
 {
   VhostUserWireRegion wire;
   const VhostUserRegion *region = &wire.region;

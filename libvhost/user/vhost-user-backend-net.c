@@ -52,9 +52,9 @@ vhost_user_backend_install_net (void)
    * @backend: the back-end
    * @mac: the guest's MAC: "52:54:00:12:34:56"
    *
-   * The guest has moved here: broadcast a RARP packet with @mac as its sender, so that switches learn
-   * where it is. The RARP protocol feature is offered when the device is a network card and somebody
-   * has connected to this signal.
+   * The guest has moved here: broadcast a RARP packet with @mac as its sender, so that switches
+   * learn where it is. The RARP protocol feature is offered when the device is a network card and
+   * somebody has connected to this signal.
    *
    * Since: 1.0
    */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Queues without event descriptors: kicks, calls and errors as messages; and the byte order of legacy
- * rings. A call that the front-end has not answered yet stands for all that follow, as the count of an
- * eventfd does: a front-end that does not read cannot make calls pile up. Control thread.
- * (vhost-user, “In-band notifications”, CROSS_ENDIAN) */
+/* Queues without event descriptors: kicks, calls and errors as messages; and the byte order of
+ * legacy rings. A call that the front-end has not answered yet stands for all that follow, as the
+ * count of an eventfd does: a front-end that does not read cannot make calls pile up. Control
+ * thread. (vhost-user, “In-band notifications”, CROSS_ENDIAN) */
 
 #include "core/vhost-error-private.h"
 #include "user/vhost-user-backend-extra-private.h"
@@ -17,8 +17,7 @@ struct _VhostUserInBand {
 static gboolean
 is_in_band (VhostUserBackend *backend)
 {
-  return vhost_word_has (backend->acked_protocol,
-                         VHOST_USER_PROTOCOL_FEATURE_INBAND_NOTIFICATIONS);
+  return vhost_word_has (backend->acked_protocol, VHOST_USER_PROTOCOL_FEATURE_INBAND_NOTIFICATIONS);
 }
 
 static VhostUserInBand *
@@ -113,7 +112,8 @@ vhost_user_backend_set_err_kind (VhostUserBackend *backend, VhostQueue *queue, g
   get_state (backend, vhost_queue_get_index (queue))->err = !fd;
 }
 
-/* Answered when the queue has been looked at. Starts one that is stopped, as SET_VRING_KICK does. */
+/* Answered when the queue has been looked at. Starts one that is stopped, as SET_VRING_KICK does.
+ */
 gboolean
 vhost_user_backend_vring_kick (VhostUserBackend *backend, VhostUserFrame *frame,
                                VhostUserFrame *reply, GError **error)
@@ -132,8 +132,8 @@ vhost_user_backend_vring_kick (VhostUserBackend *backend, VhostUserFrame *frame,
   return TRUE;
 }
 
-/* Rings are read and written little endian: what big-endian guests without VERSION_1 have is refused,
- * and nothing is translated. */
+/* Rings are read and written little endian: what big-endian guests without VERSION_1 have is
+ * refused, and nothing is translated. */
 gboolean
 vhost_user_backend_set_vring_endian (VhostUserBackend *backend, VhostUserFrame *frame,
                                      VhostUserFrame *reply, GError **error)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Decides which protocol features are offered: those that the device has, and whose requests somebody
- * answers. Control thread. (vhost-user, “Protocol features”) */
+/* Decides which protocol features are offered: those that the device has, and whose requests
+ * somebody answers. Control thread. (vhost-user, “Protocol features”) */
 
 #include "user/vhost-user-backend-extra-private.h"
 #include "user/vhost-user-dependencies-private.h"

@@ -45,15 +45,15 @@ struct _VhostUserBackend {
    VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_CONFIG) |                                                \
    VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_RESET_DEVICE) |                                          \
    VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_CONFIGURE_MEM_SLOTS) |                                   \
-   VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_STATUS) |                                                \
-   VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_RARP) | VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_MTU) |    \
+   VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_STATUS) | VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_RARP) | \
+   VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_MTU) |                                                   \
    VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_CRYPTO_SESSION) |                                        \
    VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_BACKEND_SEND_FD) |                                       \
    VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_HOST_NOTIFIER) |                                         \
    VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_GPA_ADDRESSES))
 
-/* Those that are offered only when the application says so: QEMU accepts the first two without having
- * them, and of the third only one half is served. */
+/* Those that are offered only when the application says so: QEMU accepts the first two without
+ * having them, and of the third only one half is served. */
 #define VHOST_USER_BACKEND_OPTIONAL_FEATURES                                                       \
   (VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_INBAND_NOTIFICATIONS) |                                  \
    VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_XEN_MMAP) |                                              \

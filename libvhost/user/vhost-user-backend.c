@@ -510,9 +510,9 @@ install_properties (GObjectClass *object_class)
   /**
    * VhostUserBackend:max-mtu:
    *
-   * The largest MTU that a network card takes, in bytes: what NET_SET_MTU asks beyond it, or below 68, is
-   * refused. The MTU protocol feature is offered when the device is a network card that offers the MTU feature
-   * (bit 3).
+   * The largest MTU that a network card takes, in bytes: what NET_SET_MTU asks beyond it, or below
+   * 68, is refused. The MTU protocol feature is offered when the device is a network card that
+   * offers the MTU feature (bit 3).
    *
    * Since: 1.0
    */

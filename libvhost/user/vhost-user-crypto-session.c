@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* What a crypto session is to do, and its keys; read from and written to a payload that is made of
- * the structures of a 64-bit host. The pointers among them mean nothing here: they are not read, and
- * written as 0. (vhost-user, CREATE_CRYPTO_SESSION; VIRTIO 1.4, section 5.9.7.2) */
+ * the structures of a 64-bit host. The pointers among them mean nothing here: they are not read,
+ * and written as 0. (vhost-user, CREATE_CRYPTO_SESSION; VIRTIO 1.4, section 5.9.7.2) */
 
 #include <string.h>
 #include "core/vhost-error-private.h"
@@ -187,10 +187,9 @@ vhost_user_crypto_session_load (const VhostUserFrame *frame, GError **error)
     if (place.width > 0)
       session->values[i] = (guint32) load_number (frame, place);
   }
-  if (is_asymmetric (op_code)
-          ? !load_key (frame, &asymmetric_key, &session->key, error)
-          : !load_key (frame, &cipher_key, &session->key, error) ||
-                !load_key (frame, &auth_key, &session->auth_key, error))
+  if (is_asymmetric (op_code) ? !load_key (frame, &asymmetric_key, &session->key, error)
+                              : !load_key (frame, &cipher_key, &session->key, error) ||
+                                    !load_key (frame, &auth_key, &session->auth_key, error))
     return NULL;
   return g_steal_pointer (&session);
 }

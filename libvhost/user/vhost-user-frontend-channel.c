@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What a back-end asks for on its channel: to be called or broken without a descriptor, and to have a
- * doorbell mapped. Calls are only noted here, and told from the loop: they may come in the middle of a
- * request. One thread. (vhost-user, “Back-end message types”) */
+/* What a back-end asks for on its channel: to be called or broken without a descriptor, and to have
+ * a doorbell mapped. Calls are only noted here, and told from the loop: they may come in the middle
+ * of a request. One thread. (vhost-user, “Back-end message types”) */
 
 #include <string.h>
 #include <unistd.h>
@@ -139,14 +139,14 @@ vhost_user_frontend_install_channel (void)
    * VhostUserFrontend::host-notifier:
    * @frontend: the front-end
    * @index: the queue
-   * @fd: what to map, shared and writable: one page; or -1 to take the mapping of before away. It is
-   *   closed afterwards: map or duplicate it
+   * @fd: what to map, shared and writable: one page; or -1 to take the mapping of before away. It
+   * is closed afterwards: map or duplicate it
    * @offset: where in @fd the page begins
    * @size: bytes of it: the page size
    *
-   * The back-end has a doorbell that the guest may ring by itself. The HOST_NOTIFIER protocol feature
-   * is negotiated when somebody has connected to this signal before the front-end is opened. @offset
-   * and @size have been checked, the kind of @fd has not.
+   * The back-end has a doorbell that the guest may ring by itself. The HOST_NOTIFIER protocol
+   * feature is negotiated when somebody has connected to this signal before the front-end is
+   * opened. @offset and @size have been checked, the kind of @fd has not.
    *
    * May come in the middle of a request: no request can be made from inside.
    *

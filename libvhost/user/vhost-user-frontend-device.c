@@ -152,9 +152,9 @@ send_table (VhostUserFrontend *frontend, VhostMemory *memory, GCancellable *canc
 {
   VhostUserFrame frame = { 0 };
 
-  vhost_user_frontend_init_request (&frame, VHOST_USER_FRONTEND_CODE_SET_MEM_TABLE,
-                                    8 + memory->n_regions * (guint32) vhost_user_region_get_size (
-                                                                frontend->acked_protocol));
+  vhost_user_frontend_init_request (
+      &frame, VHOST_USER_FRONTEND_CODE_SET_MEM_TABLE,
+      8 + memory->n_regions * (guint32) vhost_user_region_get_size (frontend->acked_protocol));
   frame.payload.table.n_regions = memory->n_regions;
   frame.fds.n = memory->n_regions;
   for (guint i = 0; i < memory->n_regions; i++) {
@@ -262,8 +262,7 @@ find_user_address (VhostUserFrontend *frontend, guint64 guest_address, guint64 *
     const VhostMemoryRegion *region = frontend->memory->regions[i];
 
     if (guest_address - region->guest_address < region->size) {
-      *user_address =
-          get_user_address (frontend, region) + (guest_address - region->guest_address);
+      *user_address = get_user_address (frontend, region) + (guest_address - region->guest_address);
       return TRUE;
     }
   }

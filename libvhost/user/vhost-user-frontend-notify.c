@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The part of the device interface that does without event descriptors: kicks as messages, waiting for
- * what comes on the channel; and the byte order of legacy rings. One thread. (vhost-user, “In-band
- * notifications”, CROSS_ENDIAN) */
+/* The part of the device interface that does without event descriptors: kicks as messages, waiting
+ * for what comes on the channel; and the byte order of legacy rings. One thread. (vhost-user,
+ * “In-band notifications”, CROSS_ENDIAN) */
 
 #include "core/vhost-error-private.h"
 #include "user/vhost-user-connection-io-private.h"
@@ -63,8 +63,10 @@ frontend_wait (VhostDevice *device, guint timeout, GCancellable *cancellable, GE
     return FALSE;
   fds[0] = (GPollFD){ vhost_user_connection_peek_fd (frontend->channel), G_IO_IN, 0 };
   fds[1] = (GPollFD){ vhost_user_connection_peek_fd (frontend->connection), G_IO_IN, 0 };
-  if (!vhost_user_io_wait (fds, deadline, cancellable, error))
-    return FALSE;
+  while (fds[0].revents == 0 && fds[1].revents == 0) {
+    if (!vhost_user_io_wait (fds, deadline, cancellable, error))
+      return FALSE;
+  }
   if (fds[0].revents != 0)
     vhost_user_connection_process_input (frontend->channel);
   if (fds[1].revents != 0 && frontend->connection != NULL)

@@ -97,8 +97,9 @@ vhost_user_frontend_set_mtu (VhostUserFrontend *frontend, guint mtu, GCancellabl
  *
  * Makes a session of a crypto device.
  *
- * Returns: the number of the session; -1 with %VHOST_ERROR_NOT_NEGOTIATED, %VHOST_ERROR_REFUSED when
- *   the device cannot do it, %VHOST_ERROR_INVALID_VALUE when @session is not valid, or another error
+ * Returns: the number of the session; -1 with %VHOST_ERROR_NOT_NEGOTIATED, %VHOST_ERROR_REFUSED
+ * when the device cannot do it, %VHOST_ERROR_INVALID_VALUE when @session is not valid, or another
+ * error
  *
  * Since: 1.0
  */
@@ -138,8 +139,8 @@ vhost_user_frontend_create_crypto_session (VhostUserFrontend *frontend,
  *
  * Ends a session of a crypto device.
  *
- * Returns: %TRUE, or %FALSE with %VHOST_ERROR_REFUSED when the device has no such session, or another
- *   error
+ * Returns: %TRUE, or %FALSE with %VHOST_ERROR_REFUSED when the device has no such session, or
+ * another error
  *
  * Since: 1.0
  */

@@ -104,8 +104,8 @@ receive_answer (VhostUserFrontend *frontend, guint32 request, VhostUserFrame *re
   /* Whoever serves the channel may close the front-end. */
   g_set_object (&channel, frontend->channel);
   if (!vhost_user_connection_receive_frame (frontend->connection, reply,
-                                            get_deadline (frontend, request), channel,
-                                            cancellable, error))
+                                            get_deadline (frontend, request), channel, cancellable,
+                                            error))
     return FALSE;
   if (reply->request == request)
     return TRUE;
@@ -558,8 +558,8 @@ vhost_user_frontend_class_init (VhostUserFrontendClass *klass)
   /**
    * VhostUserFrontend:protocol-features:
    *
-   * Bits of [enum@Vhost.UserProtocolFeature] that may be negotiated. INBAND_NOTIFICATIONS and XEN_MMAP are not
-   * among them from the start.
+   * Bits of [enum@Vhost.UserProtocolFeature] that may be negotiated. INBAND_NOTIFICATIONS and
+   * XEN_MMAP are not among them from the start.
    *
    * Since: 1.0
    */

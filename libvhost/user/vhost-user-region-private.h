@@ -13,8 +13,8 @@ typedef struct {
 /* Bytes of one region. */
 gsize vhost_user_region_get_size (guint64 protocol_features);
 
-/* The @index-th region of SET_MEM_TABLE, or the only one of ADD_MEM_REG and REM_MEM_REG (0). The frame
- * must be long enough. */
+/* The @index-th region of SET_MEM_TABLE, or the only one of ADD_MEM_REG and REM_MEM_REG (0). The
+ * frame must be long enough. */
 void vhost_user_region_load (const VhostUserFrame *frame, guint index, guint64 protocol_features,
                              VhostUserWireRegion *region);
 void vhost_user_region_store (VhostUserFrame *frame, guint index, guint64 protocol_features,
