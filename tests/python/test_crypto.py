@@ -185,8 +185,10 @@ class Sent(FacingHand):
         session.set_key(b"k" * 16)
         session.set_auth_key(b"a" * 512)
         self.assertEqual(self.frontend.create_crypto_session(session, None), 9)
-        body = SYMMETRIC.pack(CIPHER, 3, 16, 8, 20, 512, 12, 2, 1, 2, 1, 0, 0, b"k" * 16, b"a" * 512)
-        self.assertEqual(self.last(Req.CREATE_CRYPTO_SESSION)[1:3], (VERSION, body.ljust(SIZE, b"\0")))
+        body = SYMMETRIC.pack(CIPHER, 3, 16, 8, 20, 512, 12, 2, 1, 2, 1, 0, 0, b"k" * 16,
+                              b"a" * 512)
+        self.assertEqual(self.last(Req.CREATE_CRYPTO_SESSION)[1:3],
+                         (VERSION, body.ljust(SIZE, b"\0")))
 
     def test_asymmetric_payload(self):
         self.open_crypto()
@@ -218,8 +220,9 @@ class Sent(FacingHand):
         self.assertTrue(self.frontend.is_open())
 
     def test_short_answer_ends_the_connection(self):
-        self.open(protocol=CHANNEL | CRYPTO, odd={
-            Req.CREATE_CRYPTO_SESSION: lambda peer, message: peer.answer(message.request, bytes(8))})
+        def answer_short(peer, message):
+            peer.answer(message.request, bytes(8))
+        self.open(protocol=CHANNEL | CRYPTO, odd={Req.CREATE_CRYPTO_SESSION: answer_short})
         expect_error(self, Vhost.Error.BAD_SIZE, self.frontend.create_crypto_session,
                      Vhost.UserCryptoSession.new(CIPHER), None)
         self.assertFalse(self.frontend.is_open())

@@ -8,7 +8,8 @@ import unittest
 from devices import Session, Vhost, serve_random
 from helpers import run_idle
 from rings import WRITE
-from wire import (NEED_REPLY, NO_FD, STATE, U64, VERSION, Back, Feature, Proto, Req, pack_table, word)
+from wire import (NEED_REPLY, NO_FD, STATE, U64, VERSION, Back, Feature, Proto, Req, pack_table,
+                  word)
 
 QEMU_HAS_NOT = word(Proto.INBAND_NOTIFICATIONS, Proto.XEN_MMAP)
 NET_MTU = 3

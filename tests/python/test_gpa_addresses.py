@@ -111,7 +111,7 @@ class Sent(FacingHand):
                          REGION.pack(0x10000, 4096, 0x7FFF00000000, 0))
 
     def test_back_end_that_means_SHMEM_by_bit_21(self):
-        """rust-vmm 0.16 does. It takes what it gets for user addresses: they name the same bytes."""
+        """rust-vmm 0.16 does. What it takes for user addresses names the same bytes."""
         self.open(protocol=CHANNEL | GPA)
         self.frontend.set_memory(self.make_region(0x10000, 0x7FFF00000000), None)
         self.frontend.set_vring_addr(0, 0, 0x10000, 0x10400, 0x10800, 0, None)

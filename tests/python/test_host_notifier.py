@@ -193,9 +193,9 @@ class Answered(FacingHand):
         self.assertEqual(self.seen, [(1, None, 0, 0)])
 
     def test_H090_out_of_range(self):
-        for index, size, offset in ((0, 0, 0), (0, PAGE - 1, 0), (0, 2 * PAGE, 0), (0, 2**64 - 1, 0),
-                                    (0, PAGE, 1), (0, PAGE, 2**64 - PAGE), (0, PAGE, 2**63 - PAGE),
-                                    (2, PAGE, 0), (255, PAGE, 0)):
+        for index, size, offset in ((0, 0, 0), (0, PAGE - 1, 0), (0, 2 * PAGE, 0),
+                                    (0, 2**64 - 1, 0), (0, PAGE, 1), (0, PAGE, 2**64 - PAGE),
+                                    (0, PAGE, 2**63 - PAGE), (2, PAGE, 0), (255, PAGE, 0)):
             with self.subTest((index, size, offset)):
                 area = AREA.pack(index, size, offset)
                 self.assertNotEqual(self.say(area, [self.doorbell.fd]), 0)

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""In-band notifications: queues without event descriptors, at both ends; and who gets to use them."""
+"""In-band notifications: queues without event descriptors, at both ends, and who gets to use
+them.
+"""
 
 import socket
 import unittest
@@ -231,7 +233,8 @@ class Refused(InBand):
         self.begin_inband()
         self.peer.do(Req.SET_VRING_NUM, STATE.pack(0, self.ring.size))
         self.peer.do(Req.SET_VRING_ADDR, self.ring.pack_addr())
-        self.peer.do(Req.SET_MEM_TABLE, pack_table((0, self.memory.size, 0x1000, 0)), [self.memory.fd])
+        self.peer.do(Req.SET_MEM_TABLE, pack_table((0, self.memory.size, 0x1000, 0)),
+                     [self.memory.fd])
         self.assertNotEqual(self.kick(), 0)
         self.assert_refused(Req.VRING_KICK, "region")
         self.assertFalse(self.backend.get_queue(0).is_started())
@@ -445,7 +448,10 @@ class HostileBackend(FacingHand):
 
     def test_not_negotiated(self):
         acks = []
-        self.open_saying(lambda channel: acks.append(channel.ack(Back.VRING_CALL, STATE.pack(0, 0))))
+
+        def say(channel):
+            acks.append(channel.ack(Back.VRING_CALL, STATE.pack(0, 0)))
+        self.open_saying(say)
         self.listen()
         self.assertNotEqual(acks, [0])
 
