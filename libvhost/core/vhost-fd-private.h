@@ -71,7 +71,3 @@ void vhost_fd_signal_event (int fd);
  * failed).
  * @deadline is a g_get_monotonic_time() value, or -1 for none. */
 int vhost_fd_wait_readable (int fd, gint64 deadline, GCancellable *cancellable, GError **error);
-
-/* The same for two; 2 when only @other is readable. */
-int vhost_fd_wait_either (int fd, int other, gint64 deadline, GCancellable *cancellable,
-                          GError **error);

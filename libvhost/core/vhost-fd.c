@@ -111,23 +111,13 @@ vhost_fd_signal_event (int fd)
 int
 vhost_fd_wait_readable (int fd, gint64 deadline, GCancellable *cancellable, GError **error)
 {
-  return vhost_fd_wait_either (fd, -1, deadline, cancellable, error);
-}
-
-int
-vhost_fd_wait_either (int fd, int other, gint64 deadline, GCancellable *cancellable, GError **error)
-{
-  GPollFD fds[3] = {
-    { .fd = fd, .events = G_IO_IN },
-    { .fd = other, .events = G_IO_IN },
-    { .fd = -1 },
-  };
-  gboolean watched = g_cancellable_make_pollfd (cancellable, &fds[2]);
+  GPollFD fds[2] = { { .fd = fd, .events = G_IO_IN }, { .fd = -1 } };
+  gboolean watched = g_cancellable_make_pollfd (cancellable, &fds[1]);
   int result = 0;
 
   while (result == 0) {
     gint64 left = deadline < 0 ? -1 : MAX (0, deadline - g_get_monotonic_time ());
-    int n = g_poll (fds, G_N_ELEMENTS (fds), left < 0 ? -1 : (int) ((left + 999) / 1000));
+    int n = g_poll (fds, watched ? 2 : 1, left < 0 ? -1 : (int) ((left + 999) / 1000));
 
     if (g_cancellable_set_error_if_cancelled (cancellable, error)) {
       result = -1;
@@ -136,8 +126,6 @@ vhost_fd_wait_either (int fd, int other, gint64 deadline, GCancellable *cancella
       result = -1;
     } else if (n > 0 && fds[0].revents != 0) {
       result = 1;
-    } else if (n > 0 && fds[1].revents != 0) {
-      result = 2;
     } else if (left == 0) {
       break;
     }

@@ -36,7 +36,7 @@ struct _VhostDriver {
   GObject parent_instance;
 
   VhostDevice *device;
-  gulong disconnected_id;
+  gulong signal_ids[3];
   guint64 wanted; /* property */
   guint64 memory_size;
   guint64 features; /* in use */
@@ -126,13 +126,20 @@ tell_status (VhostDriver *driver, guint status, GCancellable *cancellable, GErro
   return FALSE;
 }
 
-/* While somebody waits for a queue, it is the device that sees itself leave. */
+/* A wait for a queue is a wait for its device, which may have something to say first. */
 static int
-wait_readable (int fd, gint64 deadline, GCancellable *cancellable, gpointer data, GError **error)
+wait_for_device (int fd, gint64 deadline, gpointer data, GCancellable *cancellable, GError **error)
 {
-  VhostDevice *device = data;
+  g_autoptr (VhostDevice) device = g_object_ref (data);
+  gint64 left = MAX (0, deadline - g_get_monotonic_time ());
+  g_autoptr (GError) reason = NULL;
 
-  return VHOST_DEVICE_GET_IFACE (device)->wait_readable (device, fd, deadline, cancellable, error);
+  if (vhost_device_wait_readable (device, fd, (guint) ((left + 999) / 1000), cancellable, &reason))
+    return 1;
+  if (g_error_matches (reason, VHOST_ERROR, VHOST_ERROR_TIMED_OUT))
+    return 0;
+  g_propagate_error (error, g_steal_pointer (&reason));
+  return -1;
 }
 
 static gboolean
@@ -160,10 +167,15 @@ lay_out_queues (VhostDriver *driver, guint queue_size, GError **error)
         address, error);
     if (driver->queues[i] == NULL)
       return FALSE;
-    if (VHOST_DEVICE_GET_IFACE (driver->device)->wait_readable != NULL)
-      vhost_driver_queue_set_wait_func (driver->queues[i], wait_readable, driver->device);
+    vhost_driver_queue_set_wait_func (driver->queues[i], wait_for_device, driver->device);
   }
   return TRUE;
+}
+
+static gboolean
+kick_in_band (VhostDriverQueue *queue, gpointer data, GError **error)
+{
+  return vhost_device_kick_vring (data, vhost_driver_queue_get_index (queue), NULL, error);
 }
 
 static gboolean
@@ -173,19 +185,24 @@ set_up_queue (VhostDriver *driver, VhostDriverQueue *queue, GCancellable *cancel
   VhostDevice *device = driver->device;
   gboolean packed = vhost_driver_has_feature (driver, VHOST_FEATURE_RING_PACKED);
   guint index = vhost_driver_queue_get_index (queue);
+  gboolean fds = !vhost_device_has_in_band_notifications (device);
   VhostDriverRing ring;
 
   vhost_driver_queue_get_ring (queue, &ring);
+  if (!fds)
+    vhost_driver_queue_set_kick_func (queue, kick_in_band, device);
   return vhost_device_set_vring_num (device, index, vhost_driver_queue_get_size (queue),
                                      cancellable, error) &&
          vhost_device_set_vring_base (device, index, packed ? FIRST_PACKED_BASE : 0, cancellable,
                                       error) &&
          vhost_device_set_vring_addr (device, index, 0, ring.desc, ring.avail, ring.used, ring.used,
                                       cancellable, error) &&
-         vhost_device_set_vring_call (device, index, vhost_driver_queue_peek_call_fd (queue),
+         vhost_device_set_vring_call (device, index,
+                                      fds ? vhost_driver_queue_peek_call_fd (queue) : -1,
                                       cancellable, error) &&
-         vhost_device_set_vring_kick (device, index, vhost_driver_queue_peek_kick_fd (queue),
-                                      cancellable, error);
+         (fds || vhost_device_set_vring_err (device, index, -1, cancellable, error)) &&
+         vhost_device_set_vring_kick (
+             device, index, fds ? vhost_driver_queue_peek_kick_fd (queue) : -1, cancellable, error);
 }
 
 static gboolean
@@ -227,6 +244,26 @@ on_disconnected (VhostDevice *device, const GError *error, gpointer data)
                     : g_error_new (VHOST_ERROR, VHOST_ERROR_DISCONNECTED, "the device has left");
 
   forget_queues (data, reason);
+}
+
+static void
+on_queue_notify (VhostDevice *device, guint index, gpointer data)
+{
+  VhostDriverQueue *queue = vhost_driver_get_queue (data, index);
+
+  if (queue != NULL)
+    vhost_driver_queue_call (queue);
+}
+
+static void
+on_queue_error (VhostDevice *device, guint index, gpointer data)
+{
+  VhostDriverQueue *queue = vhost_driver_get_queue (data, index);
+  g_autoptr (GError) broken = g_error_new (VHOST_ERROR, VHOST_ERROR_BROKEN_QUEUE,
+                                           "queue %u: the device found it broken", index);
+
+  if (queue != NULL)
+    vhost_driver_queue_shut_down (queue, broken);
 }
 
 static gboolean
@@ -447,8 +484,12 @@ static void
 set_device (VhostDriver *driver, VhostDevice *device)
 {
   driver->device = g_object_ref (device);
-  driver->disconnected_id =
+  driver->signal_ids[0] =
       g_signal_connect (device, "disconnected", G_CALLBACK (on_disconnected), driver);
+  driver->signal_ids[1] =
+      g_signal_connect (device, "queue-notify", G_CALLBACK (on_queue_notify), driver);
+  driver->signal_ids[2] =
+      g_signal_connect (device, "queue-error", G_CALLBACK (on_queue_error), driver);
 }
 
 static void
@@ -458,7 +499,8 @@ vhost_driver_dispose (GObject *object)
   g_autoptr (GError) gone = g_error_new (VHOST_ERROR, VHOST_ERROR_BAD_STATE, "the driver is gone");
 
   forget_queues (driver, gone);
-  g_clear_signal_handler (&driver->disconnected_id, driver->device);
+  for (guint i = 0; i < G_N_ELEMENTS (driver->signal_ids); i++)
+    g_clear_signal_handler (&driver->signal_ids[i], driver->device);
   g_clear_object (&driver->device);
   G_OBJECT_CLASS (vhost_driver_parent_class)->dispose (object);
 }

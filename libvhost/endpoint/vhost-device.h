@@ -44,9 +44,10 @@ G_DECLARE_INTERFACE (VhostDevice, vhost_device, VHOST, DEVICE, GObject)
  * @get_status: see [method@Vhost.Device.get_status]
  * @set_status: see [method@Vhost.Device.set_status]
  * @reset: see [method@Vhost.Device.reset]
- * @wait_readable: waits until a descriptor is readable (1) or the deadline has passed (0), and
- * watches meanwhile whether the device leaves (-1 with an error); a device without it is not
- * watched
+ * @set_vring_endian: see [method@Vhost.Device.set_vring_endian]
+ * @has_in_band_notifications: see [method@Vhost.Device.has_in_band_notifications]
+ * @kick_vring: see [method@Vhost.Device.kick_vring]
+ * @wait_readable: see [method@Vhost.Device.wait_readable]
  * @reserved: room for later versions
  *
  * What a kind of device implements. A function that is missing is answered with
@@ -93,11 +94,15 @@ struct _VhostDeviceInterface {
   gboolean (*set_status) (VhostDevice *device, guint status, GCancellable *cancellable,
                           GError **error);
   gboolean (*reset) (VhostDevice *device, GCancellable *cancellable, GError **error);
+  gboolean (*set_vring_endian) (VhostDevice *device, guint index, gboolean big_endian,
+                                GCancellable *cancellable, GError **error);
+  gboolean (*has_in_band_notifications) (VhostDevice *device);
+  gboolean (*kick_vring) (VhostDevice *device, guint index, GCancellable *cancellable,
+                          GError **error);
+  gboolean (*wait_readable) (VhostDevice *device, int fd, guint timeout, GCancellable *cancellable,
+                             GError **error);
 
-  int (*wait_readable) (VhostDevice *device, int fd, gint64 deadline, GCancellable *cancellable,
-                        GError **error);
-
-  gpointer reserved[10];
+  gpointer reserved[7];
 };
 
 VHOST_AVAILABLE_IN_1_0
@@ -178,5 +183,20 @@ gboolean vhost_device_set_status (VhostDevice *device, guint status, GCancellabl
 
 VHOST_AVAILABLE_IN_1_0
 gboolean vhost_device_reset (VhostDevice *device, GCancellable *cancellable, GError **error);
+
+VHOST_AVAILABLE_IN_1_0
+gboolean vhost_device_set_vring_endian (VhostDevice *device, guint index, gboolean big_endian,
+                                        GCancellable *cancellable, GError **error);
+
+VHOST_AVAILABLE_IN_1_0
+gboolean vhost_device_has_in_band_notifications (VhostDevice *device);
+
+VHOST_AVAILABLE_IN_1_0
+gboolean vhost_device_kick_vring (VhostDevice *device, guint index, GCancellable *cancellable,
+                                  GError **error);
+
+VHOST_AVAILABLE_IN_1_0
+gboolean vhost_device_wait_readable (VhostDevice *device, int fd, guint timeout,
+                                     GCancellable *cancellable, GError **error);
 
 G_END_DECLS

@@ -41,14 +41,27 @@ VhostDriverQueue *vhost_driver_queue_new (guint index, guint size, gboolean pack
 void vhost_driver_queue_get_ring (VhostDriverQueue *queue, VhostDriverRing *ring);
 int vhost_driver_queue_peek_kick_fd (VhostDriverQueue *queue);
 
-/* Waits for the call descriptor as vhost_fd_wait_readable() does, and watches somebody else
- * meanwhile. It may shut the queue down. */
-typedef int (*VhostDriverQueueWaitFunc) (int fd, gint64 deadline, GCancellable *cancellable,
-                                         gpointer data, GError **error);
+/* Waits for the call descriptor as vhost_fd_wait_readable() does, and does meanwhile what the
+ * device needs; with a descriptor of -1 until the device says something. It may shut the queue
+ * down. */
+typedef int (*VhostDriverQueueWaitFunc) (int fd, gint64 deadline, gpointer data,
+                                         GCancellable *cancellable, GError **error);
 
 /* @func is not called any more once the queue is shut down. */
 void vhost_driver_queue_set_wait_func (VhostDriverQueue *queue, VhostDriverQueueWaitFunc func,
                                        gpointer data);
+
+/* Kicks without a descriptor. */
+typedef gboolean (*VhostDriverQueueKickFunc) (VhostDriverQueue *queue, gpointer data,
+                                              GError **error);
+
+/* Makes the queue one without descriptors, which waits with a descriptor of -1. @func is not called
+ * any more once the queue is shut down. */
+void vhost_driver_queue_set_kick_func (VhostDriverQueue *queue, VhostDriverQueueKickFunc func,
+                                       gpointer data);
+
+/* As if its call descriptor had been signalled. */
+void vhost_driver_queue_call (VhostDriverQueue *queue);
 
 /* The device is gone: waiting and adding fail from now on. */
 void vhost_driver_queue_shut_down (VhostDriverQueue *queue, const GError *reason);

@@ -247,9 +247,24 @@ vhost_driver_queue_set_wait_func (VhostDriverQueue *self, VhostDriverQueueWaitFu
 }
 
 void
+vhost_driver_queue_set_kick_func (VhostDriverQueue *self, VhostDriverQueueKickFunc func,
+                                  gpointer data)
+{
+  self->kick_func = func;
+  self->kick_data = data;
+}
+
+void
+vhost_driver_queue_call (VhostDriverQueue *self)
+{
+  vhost_fd_signal_event (self->call_fd);
+}
+
+void
 vhost_driver_queue_shut_down (VhostDriverQueue *self, const GError *reason)
 {
   self->wait_func = NULL;
+  self->kick_func = NULL;
   if (self->shut_down == NULL)
     self->shut_down = g_error_copy (reason);
 }

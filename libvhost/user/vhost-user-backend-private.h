@@ -25,6 +25,8 @@ typedef struct {
   guint timeout; /* ms */
 } VhostUserBackendTransfer;
 
+typedef struct _VhostUserInBand VhostUserInBand;
+
 struct _VhostUserBackend {
   VhostBackend parent_instance;
 
@@ -51,15 +53,18 @@ struct _VhostUserBackend {
   /* our own requests, on the channel */
   GQueue calls; /* those whose answers are due, in the order they will come */
   GSource *call_deadline;
+  VhostUserInBand *in_band;                          /* of each queue, or NULL */
   GHashTable *objects;                               /* UUID → descriptor, of what we export */
   guint64 shmem_sizes[VHOST_USER_MAX_SHMEM_REGIONS]; /* by shmid; 0: unused */
   VhostUserFsDialect fs_dialect;                     /* property */
 
   VhostUserBackendTransfer transfer;
   VhostUserGpuConnection *gpu; /* to the display, or NULL */
+  guint max_mtu;               /* property */
+  guint mtu;                   /* property; 0: not told */
 };
 
-/* Protocol features whose requests are served here; more than these cannot be offered. */
+/* Protocol features whose requests are served here, and that may be offered to any front-end. */
 #define VHOST_USER_BACKEND_PROTOCOL_FEATURES                                                       \
   (VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_MQ) |                                                    \
    VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_REPLY_ACK) |                                             \
@@ -67,11 +72,24 @@ struct _VhostUserBackend {
    VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_CONFIG) |                                                \
    VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_RESET_DEVICE) |                                          \
    VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_CONFIGURE_MEM_SLOTS) |                                   \
-   VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_STATUS) |                                                \
+   VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_STATUS) | VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_RARP) | \
+   VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_MTU) |                                                   \
+   VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_CRYPTO_SESSION) |                                        \
    VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_BACKEND_SEND_FD) |                                       \
+   VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_HOST_NOTIFIER) |                                         \
    VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_SHARED_OBJECT) |                                         \
+   VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_DEVICE_STATE) |                                          \
    VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_SHMEM) |                                                 \
-   VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_DEVICE_STATE))
+   VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_GPA_ADDRESSES))
+
+/* Those that are offered only when the application says so: QEMU accepts the first two without
+ * having them, and of the third only one half is served. */
+#define VHOST_USER_BACKEND_OPTIONAL_FEATURES                                                       \
+  (VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_INBAND_NOTIFICATIONS) |                                  \
+   VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_XEN_MMAP) |                                              \
+   VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_CROSS_ENDIAN))
+
+#define VHOST_USER_NET_FEATURE_MTU 3 /* VIRTIO_NET_F_MTU */
 
 /* Serves one request; @reply is prepared for those that have a body. An error says what was wrong,
  * without the name of the request. */
@@ -98,25 +116,38 @@ gboolean vhost_user_backend_rem_mem_reg (VhostUserBackend *backend, VhostUserFra
 guint64 vhost_user_backend_get_offered (
     VhostUserBackend *backend); /* features, transport bits too */
 guint64 vhost_user_backend_get_offered_protocol (VhostUserBackend *backend);
-gboolean vhost_user_backend_take_channel (VhostUserBackend *backend, int fd, GError **error);
 void vhost_user_backend_emit_refused (VhostUserBackend *backend, guint request,
                                       const GError *error);
 void vhost_user_backend_drop_connection (VhostUserBackend *backend);
-void vhost_user_backend_drop_channel (VhostUserBackend *backend);
+
+/* vhost-user-backend-properties.c */
+void vhost_user_backend_install_properties (GObjectClass *object_class);
 
 /* vhost-user-backend-channel.c: requests of ours. */
+gboolean vhost_user_backend_take_channel (VhostUserBackend *backend, int fd, GError **error);
+void vhost_user_backend_drop_channel (VhostUserBackend *backend);
 
+/* Takes an answer; NULL when none was negotiated, or when @error kept it from coming. */
+typedef void (*VhostUserReplyFunc) (VhostUserBackend *backend, VhostUserFrame *answer,
+                                    const GError *error, gpointer data);
+
+/* Sends @frame, whose descriptors stay the caller's; @func is called once with the answer. @is_due:
+ * the channel ends when it does not come in time. FALSE: it was not even sent, and @func is not
+ * called. Never blocks. */
+gboolean vhost_user_backend_send (VhostUserBackend *backend, VhostUserFrame *frame, gboolean is_due,
+                                  VhostUserReplyFunc func, gpointer data, GError **error);
 /* Makes the result of @task of an answer, which is NULL when none was negotiated. */
 typedef void (*VhostUserAnswerFunc) (VhostUserBackend *backend, GTask *task,
                                      VhostUserFrame *answer);
 
-/* Sends @frame, whose descriptors stay the caller's, and takes @task, which is finished by @func
- * with the answer, or with the error that kept one from coming. FALSE: it was not even sent. Never
- * blocks. */
+/* The same with @task, which is taken, and finished by @func with the answer, or with the error
+ * that kept one from coming. */
 gboolean vhost_user_backend_call (VhostUserBackend *backend, VhostUserFrame *frame, GTask *task,
                                   VhostUserAnswerFunc func);
-void vhost_user_backend_take_answer (VhostUserBackend *backend, VhostUserFrame *frame);
-void vhost_user_backend_fail_calls (VhostUserBackend *backend, VhostError code, const char *reason);
+/* A VhostUserReplyFunc: tells of a refusal that nobody else hears of. */
+void vhost_user_backend_report_refusal (VhostUserBackend *backend, VhostUserFrame *answer,
+                                        const GError *error, gpointer data);
+void vhost_user_backend_install_channel (void);
 
 /* An answer that says just whether it was done; @answer as above. */
 gboolean vhost_user_backend_check_answer (GTask *task, VhostUserFrame *answer);

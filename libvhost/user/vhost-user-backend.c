@@ -7,27 +7,13 @@
 #include <errno.h>
 #include <sys/socket.h>
 #include "core/vhost-error-private.h"
-#include "user/vhost-user-backend-private.h"
+#include "user/vhost-user-backend-extra-private.h"
 #include "user/vhost-user-socket-private.h"
-#include <libvhost/vhost-enum-types.h>
 
 G_DEFINE_FINAL_TYPE (VhostUserBackend, vhost_user_backend, VHOST_TYPE_BACKEND)
 
 #define ACCEPT_RETRY_MS 1000
-#define DEFAULT_TIMEOUT_MS 10000
-#define STATE_TIMEOUT_MS 60000
 
-enum {
-  PROP_PROTOCOL_FEATURES = 1,
-  PROP_ACKED_PROTOCOL_FEATURES,
-  PROP_TIMEOUT,
-  PROP_DRAIN_TIMEOUT,
-  PROP_FS_DIALECT,
-  PROP_STATE_TIMEOUT,
-  N_PROPERTIES,
-};
-
-static GParamSpec *properties[N_PROPERTIES];
 static guint signal_refused;
 
 static void watch_listener (VhostUserBackend *backend);
@@ -42,15 +28,7 @@ vhost_user_backend_get_offered (VhostUserBackend *backend)
 guint64
 vhost_user_backend_get_offered_protocol (VhostUserBackend *backend)
 {
-  guint64 offered = backend->offered_protocol & VHOST_USER_BACKEND_PROTOCOL_FEATURES;
-
-  if (vhost_backend_get_private (VHOST_BACKEND (backend))->config_size == 0)
-    offered &= ~VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_CONFIG);
-  if (!vhost_user_backend_has_shmem (backend))
-    offered &= ~VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_SHMEM);
-  if (!vhost_user_backend_can_transfer (backend))
-    offered &= ~VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_DEVICE_STATE);
-  return offered & ~vhost_user_fs_get_hidden_features (backend->fs_dialect);
+  return vhost_user_backend_choose_offer (backend, backend->offered_protocol);
 }
 
 void
@@ -58,15 +36,6 @@ vhost_user_backend_emit_refused (VhostUserBackend *backend, guint request, const
 {
   g_info ("%s", error->message);
   g_signal_emit (backend, signal_refused, 0, request, error);
-}
-
-void
-vhost_user_backend_drop_channel (VhostUserBackend *backend)
-{
-  if (backend->channel != NULL)
-    vhost_user_connection_close (backend->channel);
-  g_clear_object (&backend->channel);
-  vhost_user_backend_fail_calls (backend, VHOST_ERROR_DISCONNECTED, "the channel was closed");
 }
 
 /* Ends the session and waits for the next front-end, if there is a listening socket. */
@@ -85,7 +54,9 @@ vhost_user_backend_drop_connection (VhostUserBackend *backend)
   vhost_user_connection_close (connection);
   backend->acked_protocol = 0;
   backend->owned = FALSE;
+  backend->mtu = 0;
   vhost_backend_end_session (VHOST_BACKEND (backend));
+  g_clear_pointer (&backend->in_band, g_free);
   watch_listener (backend);
 }
 
@@ -354,43 +325,6 @@ vhost_user_backend_is_connected (VhostUserBackend *backend)
 }
 
 static void
-on_channel_answer (VhostUserConnection *channel, VhostUserFrame *frame, gpointer data)
-{
-  vhost_user_backend_take_answer (data, frame);
-}
-
-static void
-on_channel_closed (VhostUserConnection *channel, const GError *error, gpointer data)
-{
-  VhostUserBackend *backend = data;
-
-  if (backend->channel == channel)
-    vhost_user_backend_drop_channel (backend);
-}
-
-gboolean
-vhost_user_backend_take_channel (VhostUserBackend *backend, int fd, GError **error)
-{
-  VHOST_AUTO_FD owned = fd;
-  g_autoptr (VhostUserConnection) channel = NULL;
-  gboolean listening;
-
-  if (!vhost_user_socket_check (owned, &listening, error))
-    return FALSE;
-  if (listening)
-    return vhost_set_error (error, VHOST_ERROR_BAD_FDS, "the socket is not connected");
-  channel = vhost_user_connection_new_take_fd (
-      vhost_fd_steal (&owned), vhost_user_role_of_channel (backend->fs_dialect), TRUE);
-  vhost_user_connection_set_protocol_features (channel, backend->acked_protocol);
-  if (!vhost_user_connection_start (channel, backend->reactor, on_channel_answer, on_channel_closed,
-                                    backend, error))
-    return FALSE;
-  vhost_user_backend_drop_channel (backend);
-  backend->channel = g_steal_pointer (&channel);
-  return TRUE;
-}
-
-static void
 vhost_user_backend_config_changed (VhostBackend *base)
 {
   VhostUserBackend *backend = VHOST_USER_BACKEND (base);
@@ -421,145 +355,22 @@ vhost_user_backend_dispose (GObject *object)
 }
 
 static void
-vhost_user_backend_get_property (GObject *object, guint id, GValue *value, GParamSpec *pspec)
-{
-  VhostUserBackend *backend = VHOST_USER_BACKEND (object);
-
-  switch (id) {
-  case PROP_PROTOCOL_FEATURES:
-    g_value_set_uint64 (value, backend->offered_protocol);
-    break;
-  case PROP_ACKED_PROTOCOL_FEATURES:
-    g_value_set_uint64 (value, backend->acked_protocol);
-    break;
-  case PROP_TIMEOUT:
-    g_value_set_uint (value, backend->timeout);
-    break;
-  case PROP_DRAIN_TIMEOUT:
-    g_value_set_uint (value, backend->drain_timeout);
-    break;
-  case PROP_FS_DIALECT:
-    g_value_set_enum (value, backend->fs_dialect);
-    break;
-  case PROP_STATE_TIMEOUT:
-    g_value_set_uint (value, backend->transfer.timeout);
-    break;
-  default:
-    G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
-  }
-}
-
-static void
-vhost_user_backend_set_property (GObject *object, guint id, const GValue *value, GParamSpec *pspec)
-{
-  VhostUserBackend *backend = VHOST_USER_BACKEND (object);
-
-  switch (id) {
-  case PROP_PROTOCOL_FEATURES:
-    backend->offered_protocol = g_value_get_uint64 (value);
-    break;
-  case PROP_TIMEOUT:
-    backend->timeout = g_value_get_uint (value);
-    break;
-  case PROP_DRAIN_TIMEOUT:
-    backend->drain_timeout = g_value_get_uint (value);
-    break;
-  case PROP_FS_DIALECT:
-    if (backend->connection == NULL)
-      backend->fs_dialect = g_value_get_enum (value);
-    break;
-  case PROP_STATE_TIMEOUT:
-    backend->transfer.timeout = g_value_get_uint (value);
-    break;
-  default:
-    G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
-  }
-}
-
-static void
-install_properties (GObjectClass *object_class)
-{
-  const GParamFlags writable = G_PARAM_READWRITE | G_PARAM_CONSTRUCT | G_PARAM_STATIC_STRINGS;
-
-  /**
-   * VhostUserBackend:protocol-features:
-   *
-   * Bits of [enum@Vhost.UserProtocolFeature] that may be offered. Those that need something the
-   * device does not have, as CONFIG without a configuration space, are left out.
-   *
-   * Since: 1.0
-   */
-  properties[PROP_PROTOCOL_FEATURES] =
-      g_param_spec_uint64 ("protocol-features", NULL, NULL, 0, G_MAXUINT64,
-                           VHOST_USER_BACKEND_PROTOCOL_FEATURES, writable);
-  /**
-   * VhostUserBackend:acked-protocol-features:
-   *
-   * The protocol features in use; 0 before they are negotiated.
-   *
-   * Since: 1.0
-   */
-  properties[PROP_ACKED_PROTOCOL_FEATURES] =
-      g_param_spec_uint64 ("acked-protocol-features", NULL, NULL, 0, G_MAXUINT64, 0,
-                           G_PARAM_READABLE | G_PARAM_STATIC_STRINGS);
-  /**
-   * VhostUserBackend:timeout:
-   *
-   * How long a front-end may take to finish a message it began, or to read an answer, in
-   * milliseconds. In force from the next connection on.
-   *
-   * Since: 1.0
-   */
-  properties[PROP_TIMEOUT] =
-      g_param_spec_uint ("timeout", NULL, NULL, 1, G_MAXINT, DEFAULT_TIMEOUT_MS, writable);
-  /**
-   * VhostUserBackend:drain-timeout:
-   *
-   * How long a queue that is being stopped waits for buffers in flight, in milliseconds. What was
-   * fetched last and not pushed by then goes back to the ring; anything else is given up.
-   *
-   * Since: 1.0
-   */
-  properties[PROP_DRAIN_TIMEOUT] =
-      g_param_spec_uint ("drain-timeout", NULL, NULL, 1, G_MAXINT, DEFAULT_TIMEOUT_MS, writable);
-  /**
-   * VhostUserBackend:fs-dialect:
-   *
-   * Which draft's numbers [method@Vhost.UserBackend.fs_request_async] uses. The features whose
-   * requests these numbers hide are not offered. Cannot be changed while a front-end is connected.
-   *
-   * Since: 1.0
-   */
-  properties[PROP_FS_DIALECT] = g_param_spec_enum (
-      "fs-dialect", NULL, NULL, VHOST_TYPE_USER_FS_DIALECT, VHOST_USER_FS_DIALECT_NONE, writable);
-  /**
-   * VhostUserBackend:state-timeout:
-   *
-   * How long the front-end's question whether the transfer of the internal state succeeded waits
-   * for [method@Vhost.UserBackend.complete_transfer], in milliseconds. Then the transfer has
-   * failed.
-   *
-   * Since: 1.0
-   */
-  properties[PROP_STATE_TIMEOUT] =
-      g_param_spec_uint ("state-timeout", NULL, NULL, 1, G_MAXINT, STATE_TIMEOUT_MS, writable);
-  g_object_class_install_properties (object_class, N_PROPERTIES, properties);
-}
-
-static void
 vhost_user_backend_class_init (VhostUserBackendClass *klass)
 {
   GObjectClass *object_class = G_OBJECT_CLASS (klass);
   VhostBackendClass *backend_class = VHOST_BACKEND_CLASS (klass);
 
   object_class->dispose = vhost_user_backend_dispose;
-  object_class->get_property = vhost_user_backend_get_property;
-  object_class->set_property = vhost_user_backend_set_property;
   backend_class->config_changed = vhost_user_backend_config_changed;
   backend_class->queue_drained = vhost_user_backend_queue_drained;
-  install_properties (object_class);
+  backend_class->queue_called = vhost_user_backend_call_queue;
+  backend_class->queue_broken = vhost_user_backend_report_broken;
+  vhost_user_backend_install_properties (object_class);
   vhost_user_backend_install_transfer (object_class);
   vhost_user_backend_install_gpu (object_class);
+  vhost_user_backend_install_net ();
+  vhost_user_backend_install_crypto ();
+  vhost_user_backend_install_channel ();
 
   /**
    * VhostUserBackend::refused:

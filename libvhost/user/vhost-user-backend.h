@@ -108,4 +108,12 @@ VHOST_AVAILABLE_IN_1_0
 gint64 vhost_user_backend_fs_request_finish (VhostUserBackend *backend, GAsyncResult *result,
                                              GError **error);
 
+VHOST_AVAILABLE_IN_1_0
+gboolean vhost_user_backend_set_host_notifier (VhostUserBackend *backend, VhostQueue *queue, int fd,
+                                               guint64 offset, guint64 size, GError **error);
+
+VHOST_AVAILABLE_IN_1_0
+gboolean vhost_user_backend_remove_host_notifier (VhostUserBackend *backend, VhostQueue *queue,
+                                                  GError **error);
+
 G_END_DECLS

@@ -6,6 +6,7 @@
 #include <string.h>
 #include "core/vhost-error-private.h"
 #include "user/vhost-user-frontend-private.h"
+#include "user/vhost-user-region-private.h"
 
 static gboolean
 is_acked (VhostUserFrontend *frontend, guint bit)
@@ -101,11 +102,24 @@ frontend_get_n_queues (VhostDevice *device)
   return VHOST_USER_FRONTEND (device)->n_queues;
 }
 
-static VhostUserRegion
-describe_region (const VhostMemoryRegion *region)
+/* With GPA_ADDRESSES there are no user addresses: the back-end does not learn ours. */
+static guint64
+get_user_address (VhostUserFrontend *frontend, const VhostMemoryRegion *region)
 {
-  return (VhostUserRegion){ region->guest_address, region->size, region->user_address,
-                            region->offset };
+  return is_acked (frontend, VHOST_USER_PROTOCOL_FEATURE_GPA_ADDRESSES) ? region->guest_address
+                                                                        : region->user_address;
+}
+
+static void
+describe_region (VhostUserFrontend *frontend, VhostUserFrame *frame, guint index,
+                 const VhostMemoryRegion *region)
+{
+  const VhostUserWireRegion wire = {
+    .region = { region->guest_address, region->size, get_user_address (frontend, region),
+                region->offset },
+  };
+
+  vhost_user_region_store (frame, index, frontend->acked_protocol, &wire);
 }
 
 /* For calls that look at something else before they send. */
@@ -138,12 +152,13 @@ send_table (VhostUserFrontend *frontend, VhostMemory *memory, GCancellable *canc
 {
   VhostUserFrame frame = { 0 };
 
-  vhost_user_frontend_init_request (&frame, VHOST_USER_FRONTEND_CODE_SET_MEM_TABLE,
-                                    8 + memory->n_regions * sizeof (VhostUserRegion));
+  vhost_user_frontend_init_request (
+      &frame, VHOST_USER_FRONTEND_CODE_SET_MEM_TABLE,
+      8 + memory->n_regions * (guint32) vhost_user_region_get_size (frontend->acked_protocol));
   frame.payload.table.n_regions = memory->n_regions;
   frame.fds.n = memory->n_regions;
   for (guint i = 0; i < memory->n_regions; i++) {
-    frame.payload.table.region[i] = describe_region (memory->regions[i]);
+    describe_region (frontend, &frame, i, memory->regions[i]);
     frame.fds.fd[i] = memory->regions[i]->fd; /* borrowed: the frame is not cleared */
   }
   if (!vhost_user_frontend_call (frontend, &frame, NULL, cancellable, error))
@@ -162,8 +177,9 @@ send_region (VhostUserFrontend *frontend, VhostUserFrontendCode code, VhostMemor
   VhostUserFrame frame = { 0 };
   VhostMemory *changed;
 
-  vhost_user_frontend_init_request (&frame, code, sizeof frame.payload.region);
-  frame.payload.region.region = describe_region (region);
+  vhost_user_frontend_init_request (
+      &frame, code, 8 + (guint32) vhost_user_region_get_size (frontend->acked_protocol));
+  describe_region (frontend, &frame, 0, region);
   if (code == VHOST_USER_FRONTEND_CODE_ADD_MEM_REG) {
     frame.fds.n = 1;
     frame.fds.fd[0] = region->fd; /* borrowed: the frame is not cleared */
@@ -286,7 +302,7 @@ find_user_address (VhostUserFrontend *frontend, guint64 guest_address, guint64 *
     const VhostMemoryRegion *region = frontend->memory->regions[i];
 
     if (guest_address - region->guest_address < region->size) {
-      *user_address = region->user_address + (guest_address - region->guest_address);
+      *user_address = get_user_address (frontend, region) + (guest_address - region->guest_address);
       return TRUE;
     }
   }
@@ -495,24 +511,6 @@ frontend_reset (VhostDevice *device, GCancellable *cancellable, GError **error)
   return TRUE;
 }
 
-static int
-frontend_wait_readable (VhostDevice *device, int fd, gint64 deadline, GCancellable *cancellable,
-                        GError **error)
-{
-  g_autoptr (VhostUserFrontend) frontend = g_object_ref (VHOST_USER_FRONTEND (device));
-
-  while (frontend->connection != NULL) {
-    int result = vhost_fd_wait_either (fd, vhost_user_connection_peek_fd (frontend->connection),
-                                       deadline, cancellable, error);
-
-    if (result != 2)
-      return result;
-    vhost_user_frontend_look_up (frontend);
-  }
-  vhost_set_error (error, VHOST_ERROR_DISCONNECTED, "the back-end has left");
-  return -1;
-}
-
 void
 vhost_user_frontend_init_device (gpointer data, gpointer user_data)
 {
@@ -537,5 +535,5 @@ vhost_user_frontend_init_device (gpointer data, gpointer user_data)
   iface->get_status = frontend_get_status;
   iface->set_status = frontend_set_status;
   iface->reset = frontend_reset;
-  iface->wait_readable = frontend_wait_readable;
+  vhost_user_frontend_init_notify (iface);
 }

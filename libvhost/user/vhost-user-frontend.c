@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Drives a device that is served at the other end of a vhost-user socket: opening, requests and
- * their answers, the back-end channel. One thread: calls block on the socket, with a deadline, and
- * serve the channel while they wait; between calls the thread-default main context of open()
- * watches for the back-end to leave. (vhost-user, “Communication”, REPLY_ACK, “Back-end
- * communication”) */
+/* Drives a device that is served at the other end of a vhost-user socket: the handshake, requests
+ * and their answers. One thread: calls block on the socket, with a deadline, and serve the channel
+ * while they wait; between calls the thread-default main context of open() watches for the back-end
+ * to leave. (vhost-user, “Communication”, REPLY_ACK) */
 
 #include <errno.h>
 #include <sys/socket.h>
 #include "core/vhost-error-private.h"
+#include "user/vhost-user-dependencies-private.h"
 #include "user/vhost-user-frontend-private.h"
-#include "user/vhost-user-socket-private.h"
 #include <libvhost/vhost-enum-types.h>
 
 G_DEFINE_FINAL_TYPE_WITH_CODE (
@@ -33,11 +32,12 @@ enum {
 
 static GParamSpec *properties[N_PROPERTIES];
 
-static void
-drop_connection (VhostUserFrontend *frontend)
+void
+vhost_user_frontend_drop_connection (VhostUserFrontend *frontend)
 {
   vhost_watch_clear (&frontend->idle_watch);
   vhost_task_cancel (&frontend->config_task);
+  vhost_user_frontend_forget_calls (frontend);
   if (frontend->channel != NULL)
     vhost_user_connection_close (frontend->channel);
   if (frontend->connection != NULL)
@@ -60,7 +60,7 @@ fail_connection (VhostUserFrontend *frontend, const GError *error)
   gboolean was_open = frontend->idle_watch != NULL;
 
   g_object_ref (frontend);
-  drop_connection (frontend);
+  vhost_user_frontend_drop_connection (frontend);
   if (was_open)
     g_signal_emit_by_name (frontend, "disconnected", error);
   g_object_unref (frontend);
@@ -78,8 +78,9 @@ is_protocol_acked (VhostUserFrontend *frontend, guint bit)
   return vhost_word_has (frontend->acked_protocol, bit);
 }
 
-static gboolean
-check_gate (VhostUserFrontend *frontend, const VhostUserRule *rule, GError **error)
+gboolean
+vhost_user_frontend_check_gate (VhostUserFrontend *frontend, const VhostUserRule *rule,
+                                GError **error)
 {
   if (rule->gate >= 0 && !is_protocol_acked (frontend, (guint) rule->gate))
     return vhost_set_error (error, VHOST_ERROR_NOT_NEGOTIATED,
@@ -87,7 +88,7 @@ check_gate (VhostUserFrontend *frontend, const VhostUserRule *rule, GError **err
                             vhost_user_protocol_feature_get_name ((guint) rule->gate));
   if (rule->feature >= 0 && !vhost_word_has (frontend->offered, (guint) rule->feature))
     return vhost_set_error (error, VHOST_ERROR_NOT_NEGOTIATED, "feature %s is not offered",
-                            vhost_feature_get_name (VHOST_DEVICE_ID_NONE, (guint) rule->feature));
+                            vhost_feature_get_name (rule->device, (guint) rule->feature));
   return TRUE;
 }
 
@@ -109,9 +110,13 @@ static gboolean
 receive_answer (VhostUserFrontend *frontend, guint32 request, VhostUserFrame *reply,
                 GCancellable *cancellable, GError **error)
 {
+  g_autoptr (VhostUserConnection) channel = NULL;
+
+  /* Whoever serves the channel may close the front-end. */
+  g_set_object (&channel, frontend->channel);
   if (!vhost_user_connection_receive_frame (frontend->connection, reply,
-                                            get_deadline (frontend, request), frontend->channel,
-                                            cancellable, error))
+                                            get_deadline (frontend, request), channel, cancellable,
+                                            error))
     return FALSE;
   if (reply->request == request)
     return TRUE;
@@ -142,7 +147,7 @@ check_call (VhostUserFrontend *frontend, const VhostUserRule *rule, GCancellable
     return vhost_set_error (error, VHOST_ERROR_BAD_STATE,
                             "another request waits for its answer; this is one of its signals");
   return !g_cancellable_set_error_if_cancelled (cancellable, error) &&
-         check_gate (frontend, rule, error);
+         vhost_user_frontend_check_gate (frontend, rule, error);
 }
 
 gboolean
@@ -175,134 +180,37 @@ vhost_user_frontend_call (VhostUserFrontend *frontend, VhostUserFrame *frame, Vh
 
 /* Between two requests a back-end has nothing to say on this socket: it left, or it broke the
  * protocol. */
-void
-vhost_user_frontend_look_up (VhostUserFrontend *frontend)
+gboolean
+vhost_user_frontend_check_idle (VhostUserFrontend *frontend, GError **error)
 {
-  g_autoptr (GError) error = NULL;
+  g_autoptr (GError) reason = NULL;
   guint8 byte;
   gssize n = recv (vhost_user_connection_peek_fd (frontend->connection), &byte, 1,
                    MSG_PEEK | MSG_DONTWAIT);
 
   if (n < 0 && (errno == EAGAIN || errno == EINTR))
-    return;
+    return TRUE;
   if (n > 0)
-    vhost_set_error (&error, VHOST_ERROR_PROTOCOL, "the back-end sent a message unasked");
-  fail_connection (frontend, error);
+    vhost_set_error (&reason, VHOST_ERROR_PROTOCOL, "the back-end sent a message unasked");
+  fail_connection (frontend, reason);
+  if (reason == NULL)
+    return vhost_set_error (error, VHOST_ERROR_DISCONNECTED, "the back-end has left");
+  g_propagate_error (error, g_steal_pointer (&reason));
+  return FALSE;
 }
 
 static void
 on_idle_event (guint32 events, gpointer data)
 {
-  vhost_user_frontend_look_up (data);
+  g_autoptr (VhostUserFrontend) frontend = g_object_ref (data);
+
+  vhost_user_frontend_check_idle (frontend, NULL);
 }
 
 static void
 emit_config_changed (gpointer data)
 {
   g_signal_emit_by_name (data, "config-changed");
-}
-
-static gboolean
-serve_channel_request (VhostUserFrontend *frontend, VhostUserFrame *frame, VhostUserFrame *answer,
-                       GError **error)
-{
-  VhostUserRole role = vhost_user_role_of_channel (frontend->fs_dialect);
-  const VhostUserRule *rule = vhost_user_rule_find (role, frame->request);
-
-  if (!check_gate (frontend, rule, error))
-    return FALSE;
-  if (frame->request != VHOST_USER_BACKEND_CODE_CONFIG_CHANGE_MSG)
-    return vhost_user_frontend_serve (frontend, frame, answer, error);
-  vhost_reactor_queue_task (frontend->reactor, &frontend->config_task);
-  return TRUE;
-}
-
-static gboolean
-is_answer_due (VhostUserFrontend *frontend, const VhostUserFrame *frame)
-{
-  VhostUserRole role = vhost_user_role_of_channel (frontend->fs_dialect);
-
-  return vhost_user_rule_find (role, frame->request)->reply == VHOST_USER_REPLY_BODY ||
-         ((frame->flags & VHOST_USER_FLAGS_NEED_REPLY) != 0 &&
-          is_protocol_acked (frontend, VHOST_USER_PROTOCOL_FEATURE_REPLY_ACK));
-}
-
-static void
-init_channel_answer (VhostUserFrame *answer, const VhostUserFrame *frame)
-{
-  vhost_user_frame_init (answer, frame->request, VHOST_USER_FLAGS_VERSION | VHOST_USER_FLAGS_REPLY,
-                         sizeof answer->payload.u64);
-}
-
-static void
-refuse_channel_request (const VhostUserFrame *frame, VhostUserFrame *answer, const GError *error)
-{
-  g_info ("back-end request %u: %s", frame->request, error->message);
-  vhost_fd_set_clear (&answer->fds);
-  answer->payload.u64 = 1;
-}
-
-static void
-on_channel_request (VhostUserConnection *channel, VhostUserFrame *frame, gpointer data)
-{
-  g_autoptr (VhostUserFrontend) frontend = g_object_ref (data);
-  g_auto (VhostUserFrame) answer = { 0 };
-  g_autoptr (GError) error = NULL;
-
-  init_channel_answer (&answer, frame);
-  if (!serve_channel_request (frontend, frame, &answer, &error))
-    refuse_channel_request (frame, &answer, error);
-  /* Whoever heard of it may have left the back-end. */
-  if (frontend->channel == channel && is_answer_due (frontend, frame))
-    vhost_user_connection_send_frame (channel, &answer, NULL, NULL);
-}
-
-/* A request that breaks its rule is refused; when nobody waits for that, the channel ends. */
-static void
-on_bad_channel_request (VhostUserConnection *channel, const VhostUserFrame *frame,
-                        const GError *error, gpointer data)
-{
-  VhostUserFrontend *frontend = data;
-  g_auto (VhostUserFrame) answer = { 0 };
-
-  init_channel_answer (&answer, frame);
-  refuse_channel_request (frame, &answer, error);
-  if (is_answer_due (frontend, frame)) {
-    vhost_user_connection_send_frame (channel, &answer, NULL, NULL);
-  } else {
-    vhost_user_connection_close (channel);
-    g_clear_object (&frontend->channel);
-  }
-}
-
-/* The channel alone may break: the device goes on, its requests no longer arrive. */
-static void
-on_channel_closed (VhostUserConnection *channel, const GError *error, gpointer data)
-{
-  VhostUserFrontend *frontend = data;
-
-  if (frontend->channel == channel)
-    g_clear_object (&frontend->channel);
-}
-
-static gboolean
-open_channel (VhostUserFrontend *frontend, GCancellable *cancellable, GError **error)
-{
-  g_auto (VhostUserFrame) frame = { 0 };
-  int pair[2];
-
-  /* The end that is handed over blocks: some back-ends count on it. */
-  if (socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
-    return vhost_set_error_from_errno (error, errno, "cannot make the back-end channel");
-  frontend->channel = vhost_user_connection_new_take_fd (
-      pair[0], vhost_user_role_of_channel (frontend->fs_dialect), FALSE);
-  vhost_user_connection_set_bad_frame_func (frontend->channel, on_bad_channel_request);
-  vhost_user_connection_set_protocol_features (frontend->channel, frontend->acked_protocol);
-  vhost_user_frontend_init_request (&frame, VHOST_USER_FRONTEND_CODE_SET_BACKEND_REQ_FD, 0);
-  frame.fds = (VhostFdSet){ .n = 1, .fd = { pair[1] } };
-  return vhost_user_connection_start (frontend->channel, frontend->reactor, on_channel_request,
-                                      on_channel_closed, frontend, error) &&
-         vhost_user_frontend_call (frontend, &frame, NULL, cancellable, error);
 }
 
 static gboolean
@@ -319,6 +227,18 @@ ask_number (VhostUserFrontend *frontend, VhostUserFrontendCode code, guint64 *nu
   return TRUE;
 }
 
+static guint64
+choose_protocol (VhostUserFrontend *frontend)
+{
+  guint64 known = VHOST_USER_FRONTEND_PROTOCOL_FEATURES | VHOST_USER_FRONTEND_OPTIONAL_FEATURES;
+
+  if (!vhost_user_frontend_hears_host_notifier (frontend))
+    known &= ~VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_HOST_NOTIFIER);
+  known &= ~vhost_user_fs_get_hidden_features (frontend->fs_dialect);
+  return vhost_user_protocol_features_drop_orphans (frontend->offered_protocol &
+                                                    frontend->wanted_protocol & known);
+}
+
 static gboolean
 negotiate_protocol (VhostUserFrontend *frontend, GCancellable *cancellable, GError **error)
 {
@@ -331,9 +251,7 @@ negotiate_protocol (VhostUserFrontend *frontend, GCancellable *cancellable, GErr
     return FALSE;
   vhost_user_frontend_init_request (&frame, VHOST_USER_FRONTEND_CODE_SET_PROTOCOL_FEATURES,
                                     sizeof frame.payload.u64);
-  frame.payload.u64 = frontend->offered_protocol & frontend->wanted_protocol &
-                      VHOST_USER_FRONTEND_PROTOCOL_FEATURES &
-                      ~vhost_user_fs_get_hidden_features (frontend->fs_dialect);
+  frame.payload.u64 = choose_protocol (frontend);
   if (!vhost_user_frontend_call (frontend, &frame, NULL, cancellable, error))
     return FALSE;
   frontend->acked_protocol = frame.payload.u64;
@@ -372,12 +290,13 @@ shake_hands (VhostUserFrontend *frontend, GCancellable *cancellable, GError **er
          negotiate_protocol (frontend, cancellable, error) &&
          ask_limits (frontend, cancellable, error) &&
          (!is_protocol_acked (frontend, VHOST_USER_PROTOCOL_FEATURE_BACKEND_REQ) ||
-          open_channel (frontend, cancellable, error)) &&
+          vhost_user_frontend_open_channel (frontend, cancellable, error)) &&
          vhost_device_set_owner (VHOST_DEVICE (frontend), cancellable, error);
 }
 
-static gboolean
-take_connection (VhostUserFrontend *frontend, int fd, GCancellable *cancellable, GError **error)
+gboolean
+vhost_user_frontend_take_connection (VhostUserFrontend *frontend, int fd, GCancellable *cancellable,
+                                     GError **error)
 {
   frontend->reactor = vhost_reactor_get ();
   frontend->connection = vhost_user_connection_new_take_fd (fd, VHOST_USER_ROLE_FRONTEND, TRUE);
@@ -389,16 +308,8 @@ take_connection (VhostUserFrontend *frontend, int fd, GCancellable *cancellable,
     if (frontend->idle_watch != NULL)
       return TRUE;
   }
-  drop_connection (frontend);
+  vhost_user_frontend_drop_connection (frontend);
   return FALSE;
-}
-
-static gboolean
-check_closed (VhostUserFrontend *frontend, GError **error)
-{
-  if (frontend->connection == NULL)
-    return TRUE;
-  return vhost_set_error (error, VHOST_ERROR_BAD_STATE, "the front-end is open already");
 }
 
 /**
@@ -414,84 +325,6 @@ VhostUserFrontend *
 vhost_user_frontend_new (void)
 {
   return g_object_new (VHOST_USER_TYPE_FRONTEND, NULL);
-}
-
-/**
- * vhost_user_frontend_open:
- * @frontend: a front-end
- * @path: (type filename): the socket at which the back-end listens
- * @cancellable: (nullable): to give up early
- * @error: return location
- *
- * Connects to a back-end and begins a session: protocol features, limits, back-end channel, owner.
- * Blocks, each step for [property@Vhost.UserFrontend:timeout] at most.
- *
- * Returns: %TRUE, or %FALSE with %VHOST_ERROR_BAD_STATE when it is open already, a #GIOErrorEnum
- * when nobody listens, or another #VhostError when the back-end does not keep to the protocol
- *
- * Since: 1.0
- */
-gboolean
-vhost_user_frontend_open (VhostUserFrontend *frontend, const char *path, GCancellable *cancellable,
-                          GError **error)
-{
-  int fd;
-
-  g_return_val_if_fail (VHOST_USER_IS_FRONTEND (frontend), FALSE);
-  g_return_val_if_fail (path != NULL, FALSE);
-
-  if (!check_closed (frontend, error))
-    return FALSE;
-  fd = vhost_user_socket_connect (
-      path, g_get_monotonic_time () + frontend->timeout * G_TIME_SPAN_MILLISECOND, cancellable,
-      error);
-  return fd >= 0 && take_connection (frontend, fd, cancellable, error);
-}
-
-/**
- * vhost_user_frontend_open_fd:
- * @frontend: a front-end
- * @fd: a connected Unix stream socket; duplicated
- * @cancellable: (nullable): to give up early
- * @error: return location
- *
- * As [method@Vhost.UserFrontend.open], on a socket that is connected already.
- *
- * Returns: %TRUE, or %FALSE with an error
- *
- * Since: 1.0
- */
-gboolean
-vhost_user_frontend_open_fd (VhostUserFrontend *frontend, int fd, GCancellable *cancellable,
-                             GError **error)
-{
-  gboolean listening;
-  int copy;
-
-  g_return_val_if_fail (VHOST_USER_IS_FRONTEND (frontend), FALSE);
-
-  if (!check_closed (frontend, error) || !vhost_user_socket_check (fd, &listening, error))
-    return FALSE;
-  if (listening)
-    return vhost_set_error (error, VHOST_ERROR_BAD_FDS, "the socket is not connected");
-  copy = vhost_fd_dup (fd, error);
-  return copy >= 0 && take_connection (frontend, copy, cancellable, error);
-}
-
-/**
- * vhost_user_frontend_close:
- * @frontend: a front-end
- *
- * Leaves the back-end. The front-end can be opened again.
- *
- * Since: 1.0
- */
-void
-vhost_user_frontend_close (VhostUserFrontend *frontend)
-{
-  g_return_if_fail (VHOST_USER_IS_FRONTEND (frontend));
-
-  drop_connection (frontend);
 }
 
 /**
@@ -534,7 +367,7 @@ vhost_user_frontend_has_protocol_feature (VhostUserFrontend *frontend, guint bit
 static void
 vhost_user_frontend_dispose (GObject *object)
 {
-  drop_connection (VHOST_USER_FRONTEND (object));
+  vhost_user_frontend_drop_connection (VHOST_USER_FRONTEND (object));
   G_OBJECT_CLASS (vhost_user_frontend_parent_class)->dispose (object);
 }
 
@@ -607,7 +440,8 @@ vhost_user_frontend_class_init (VhostUserFrontendClass *klass)
   /**
    * VhostUserFrontend:protocol-features:
    *
-   * Bits of [enum@Vhost.UserProtocolFeature] that may be negotiated.
+   * Bits of [enum@Vhost.UserProtocolFeature] that may be negotiated. INBAND_NOTIFICATIONS and
+   * XEN_MMAP are not among them from the start.
    *
    * Since: 1.0
    */
@@ -671,4 +505,5 @@ static void
 vhost_user_frontend_init (VhostUserFrontend *frontend)
 {
   vhost_task_init (&frontend->config_task, emit_config_changed, frontend);
+  vhost_user_frontend_init_calls (frontend);
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <libvhost/endpoint/vhost-device.h>
+#include <libvhost/user/vhost-user-crypto-session.h>
 #include <libvhost/user/vhost-user-gpu-connection.h>
 #include <libvhost/user/vhost-user-protocol.h>
 
@@ -87,5 +88,22 @@ gboolean vhost_user_frontend_load_state (VhostUserFrontend *frontend, const guin
 VHOST_AVAILABLE_IN_1_0
 VhostUserGpuConnection *vhost_user_frontend_open_gpu (VhostUserFrontend *frontend,
                                                       GCancellable *cancellable, GError **error);
+
+VHOST_AVAILABLE_IN_1_0
+gboolean vhost_user_frontend_send_rarp (VhostUserFrontend *frontend, const char *mac,
+                                        GCancellable *cancellable, GError **error);
+
+VHOST_AVAILABLE_IN_1_0
+gboolean vhost_user_frontend_set_mtu (VhostUserFrontend *frontend, guint mtu,
+                                      GCancellable *cancellable, GError **error);
+
+VHOST_AVAILABLE_IN_1_0
+gint64 vhost_user_frontend_create_crypto_session (VhostUserFrontend *frontend,
+                                                  VhostUserCryptoSession *session,
+                                                  GCancellable *cancellable, GError **error);
+
+VHOST_AVAILABLE_IN_1_0
+gboolean vhost_user_frontend_close_crypto_session (VhostUserFrontend *frontend, gint64 id,
+                                                   GCancellable *cancellable, GError **error);
 
 G_END_DECLS

@@ -9,7 +9,7 @@ from wire import (CONFIG, MIGRATION, NEED_REPLY, U64, VERSION, Back, Feature, Pr
                   pack_config, word)
 
 CONTENT = bytes(range(1, 61))
-BASIC = word(Feature.VERSION_1, Feature.INDIRECT_DESC, Feature.EVENT_IDX)
+BASIC = word(Feature.VERSION_1, Feature.INDIRECT_DESC, Feature.EVENT_IDX, Feature.RING_PACKED)
 TRANSPORT = word(Feature.PROTOCOL_FEATURES)
 STATUS = Vhost.Status
 
@@ -72,7 +72,7 @@ class ProtocolFeatures(Session):
         self.assertEqual(self.peer.ask_u64(Req.GET_PROTOCOL_FEATURES),
                          word(Proto.MQ, Proto.REPLY_ACK, Proto.BACKEND_REQ, Proto.RESET_DEVICE,
                               Proto.CONFIGURE_MEM_SLOTS, Proto.STATUS, Proto.BACKEND_SEND_FD,
-                              Proto.SHARED_OBJECT))
+                              Proto.HOST_NOTIFIER, Proto.SHARED_OBJECT, Proto.GPA_ADDRESSES))
 
     def test_config_is_offered_by_a_device_that_has_one(self):
         self.backend.set_config(CONTENT)
@@ -84,7 +84,7 @@ class ProtocolFeatures(Session):
 
     def test_property_adds_none_that_cannot_be_served(self):
         offered = self.offer(protocol_features=(1 << 64) - 1)
-        for bit in (Proto.PAGEFAULT, Proto.INBAND_NOTIFICATIONS, Proto.XEN_MMAP, Proto.CONFIG):
+        for bit in (Proto.PAGEFAULT, Proto.RARP, Proto.CRYPTO_SESSION, Proto.CONFIG):
             self.assertFalse(offered & word(bit), bit)
 
     def test_number_of_queues_is_told(self):

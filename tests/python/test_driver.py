@@ -91,7 +91,8 @@ class Requests(Driving):
         self.serve(set_up=lambda backend: backend.remove_feature(Vhost.Feature.EVENT_IDX))
         driver = self.start_driver(wanted_features=(1 << 64) - 1)
         self.assertEqual(driver.props.acked_features,
-                         word(Vhost.Feature.VERSION_1, Vhost.Feature.INDIRECT_DESC))
+                         word(Vhost.Feature.VERSION_1, Vhost.Feature.INDIRECT_DESC,
+                              Vhost.Feature.RING_PACKED))
         self.check_echo(driver.get_queue(0), 100)
 
     def test_big_buffers(self):
@@ -299,7 +300,9 @@ class Life(Driving):
             driver.stop(None)
 
     def test_wrong_numbers(self):
-        self.serve(n_queues=2)
+        """A split ring has a power of two of descriptors."""
+        self.serve(n_queues=2, set_up=lambda backend: backend.remove_feature(
+            Vhost.Feature.RING_PACKED))
         frontend = self.open_frontend()
         driver = Vhost.Driver(device=frontend)
         for n_queues, size in ((0, 4), (3, 4), (1, 0), (1, 3), (1, 65536)):
