@@ -267,8 +267,8 @@ class Answered(FacingHand):
     def test_application_may_close_from_inside(self):
         self.frontend = self.make_frontend()
         self.frontend.connect("host-notifier", lambda frontend, *args: frontend.close())
-        self.open_saying(lambda channel: channel.send(Back.VRING_HOST_NOTIFIER_MSG,
-                                                      AREA.pack(NO_FD, 0, 0)),
+        self.open_saying(lambda channel: channel.ack(Back.VRING_HOST_NOTIFIER_MSG,
+                                                     AREA.pack(NO_FD, 0, 0)),
                          protocol=CHANNEL | NOTIFIER)
         expect_error(self, Vhost.Error.DISCONNECTED, self.listen)
         self.assertFalse(self.frontend.is_open())
