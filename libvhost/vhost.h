@@ -14,6 +14,8 @@
 #include <libvhost/user/vhost-user-protocol.h>
 #include <libvhost/user/vhost-user-message.h>
 #include <libvhost/user/vhost-user-connection.h>
+#include <libvhost/user/vhost-user-gpu-connection.h>
+#include <libvhost/user/vhost-user-crypto-session.h>
 #include <libvhost/user/vhost-user-backend.h>
 #include <libvhost/user/vhost-user-frontend.h>
 #include <libvhost/user/vhost-user-program.h>

@@ -24,6 +24,8 @@ TABLE = struct.Struct("=II")  # regions, padding; the regions follow
 REGION = struct.Struct("=QQQQ")  # guest address, size, user address, file offset
 SINGLE = struct.Struct("=QQQQQ")  # padding, region
 CONFIG = struct.Struct("=III")  # offset, size, flags; the bytes follow
+XEN_REGION = struct.Struct("=QQQQII")  # a region, flags, domain
+AREA = struct.Struct("=QQQ")  # index and no-fd bit, size, offset
 
 VERSION, REPLY, NEED_REPLY = 1, 4, 8
 NO_FD = 0x100
@@ -48,7 +50,9 @@ class Req(enum.IntEnum):
 
 class Back(enum.IntEnum):
     """Requests of the back-end, on its channel."""
-    IOTLB_MSG, CONFIG_CHANGE_MSG, VRING_HOST_NOTIFIER_MSG = 1, 2, 3
+    (IOTLB_MSG, CONFIG_CHANGE_MSG, VRING_HOST_NOTIFIER_MSG, VRING_CALL, VRING_ERR,
+     SHARED_OBJECT_ADD, SHARED_OBJECT_REMOVE, SHARED_OBJECT_LOOKUP, SHMEM_MAP,
+     SHMEM_UNMAP) = range(1, 11)
 
 
 class Proto(enum.IntEnum):
@@ -183,10 +187,14 @@ class Peer:
         return self.ack(request, U64.pack(index), [fd])
 
     def negotiate(self, features=0, protocol=None, own=True):
-        """Begins a session as QEMU does, with all protocol features that are offered."""
+        """Begins a session as QEMU does, with all protocol features that are offered but
+        GPA_ADDRESSES: user addresses are not guest addresses here, unless a test says so.
+        """
         self.ask(Req.GET_FEATURES)
         offered = self.ask_u64(Req.GET_PROTOCOL_FEATURES)
-        self.send(Req.SET_PROTOCOL_FEATURES, U64.pack(offered if protocol is None else protocol))
+        if protocol is None:
+            protocol = offered & ~word(Proto.GPA_ADDRESSES)
+        self.send(Req.SET_PROTOCOL_FEATURES, U64.pack(protocol))
         if own:
             self.send(Req.SET_OWNER)
         self.send(Req.SET_FEATURES, U64.pack(features | word(Feature.PROTOCOL_FEATURES,

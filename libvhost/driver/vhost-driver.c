@@ -36,8 +36,7 @@ struct _VhostDriver {
   GObject parent_instance;
 
   VhostDevice *device;
-  gulong disconnected_id;
-  gulong resuming_id;
+  gulong signal_ids[4];
   guint64 wanted; /* property */
   guint64 memory_size;
   guint64 features; /* in use */
@@ -174,25 +173,36 @@ lay_out_queues (VhostDriver *driver, guint queue_size, GError **error)
 }
 
 static gboolean
+kick_in_band (VhostDriverQueue *queue, gpointer data, GError **error)
+{
+  return vhost_device_kick_vring (data, vhost_driver_queue_get_index (queue), NULL, error);
+}
+
+static gboolean
 set_up_queue (VhostDriver *driver, VhostDriverQueue *queue, GCancellable *cancellable,
               GError **error)
 {
   VhostDevice *device = driver->device;
   gboolean packed = vhost_driver_has_feature (driver, VHOST_FEATURE_RING_PACKED);
   guint index = vhost_driver_queue_get_index (queue);
+  gboolean fds = !vhost_device_has_in_band_notifications (device);
   VhostDriverRing ring;
 
   vhost_driver_queue_get_ring (queue, &ring);
+  if (!fds)
+    vhost_driver_queue_set_kick_func (queue, kick_in_band, device);
   return vhost_device_set_vring_num (device, index, vhost_driver_queue_get_size (queue),
                                      cancellable, error) &&
          vhost_device_set_vring_base (device, index, packed ? FIRST_PACKED_BASE : 0, cancellable,
                                       error) &&
          vhost_device_set_vring_addr (device, index, 0, ring.desc, ring.avail, ring.used, ring.used,
                                       cancellable, error) &&
-         vhost_device_set_vring_call (device, index, vhost_driver_queue_peek_call_fd (queue),
+         vhost_device_set_vring_call (device, index,
+                                      fds ? vhost_driver_queue_peek_call_fd (queue) : -1,
                                       cancellable, error) &&
-         vhost_device_set_vring_kick (device, index, vhost_driver_queue_peek_kick_fd (queue),
-                                      cancellable, error);
+         (fds || vhost_device_set_vring_err (device, index, -1, cancellable, error)) &&
+         vhost_device_set_vring_kick (
+             device, index, fds ? vhost_driver_queue_peek_kick_fd (queue) : -1, cancellable, error);
 }
 
 static gboolean
@@ -245,6 +255,26 @@ on_resuming (VhostDevice *device, gpointer data)
     if (driver->queues[i] != NULL)
       vhost_driver_queue_offer_again (driver->queues[i]);
   }
+}
+
+static void
+on_queue_notify (VhostDevice *device, guint index, gpointer data)
+{
+  VhostDriverQueue *queue = vhost_driver_get_queue (data, index);
+
+  if (queue != NULL)
+    vhost_driver_queue_call (queue);
+}
+
+static void
+on_queue_error (VhostDevice *device, guint index, gpointer data)
+{
+  VhostDriverQueue *queue = vhost_driver_get_queue (data, index);
+  g_autoptr (GError) broken = g_error_new (VHOST_ERROR, VHOST_ERROR_BROKEN_QUEUE,
+                                           "queue %u: the device found it broken", index);
+
+  if (queue != NULL)
+    vhost_driver_queue_shut_down (queue, broken);
 }
 
 static gboolean
@@ -465,9 +495,13 @@ static void
 set_device (VhostDriver *driver, VhostDevice *device)
 {
   driver->device = g_object_ref (device);
-  driver->disconnected_id =
+  driver->signal_ids[0] =
       g_signal_connect (device, "disconnected", G_CALLBACK (on_disconnected), driver);
-  driver->resuming_id = g_signal_connect (device, "resuming", G_CALLBACK (on_resuming), driver);
+  driver->signal_ids[1] =
+      g_signal_connect (device, "queue-notify", G_CALLBACK (on_queue_notify), driver);
+  driver->signal_ids[2] =
+      g_signal_connect (device, "queue-error", G_CALLBACK (on_queue_error), driver);
+  driver->signal_ids[3] = g_signal_connect (device, "resuming", G_CALLBACK (on_resuming), driver);
 }
 
 static void
@@ -477,8 +511,8 @@ vhost_driver_dispose (GObject *object)
   g_autoptr (GError) gone = g_error_new (VHOST_ERROR, VHOST_ERROR_BAD_STATE, "the driver is gone");
 
   forget_queues (driver, gone);
-  g_clear_signal_handler (&driver->disconnected_id, driver->device);
-  g_clear_signal_handler (&driver->resuming_id, driver->device);
+  for (guint i = 0; i < G_N_ELEMENTS (driver->signal_ids); i++)
+    g_clear_signal_handler (&driver->signal_ids[i], driver->device);
   g_clear_object (&driver->device);
   G_OBJECT_CLASS (vhost_driver_parent_class)->dispose (object);
 }

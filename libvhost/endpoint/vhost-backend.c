@@ -58,9 +58,13 @@ on_queue_event (VhostQueue *queue, VhostQueueEvent event, gpointer data)
   case VHOST_QUEUE_EVENT_BROKEN: {
     g_autoptr (GError) error = vhost_queue_dup_error (queue);
 
+    VHOST_BACKEND_GET_CLASS (backend)->queue_broken (backend, queue);
     vhost_backend_report_failure (backend, error);
     break;
   }
+  case VHOST_QUEUE_EVENT_CALL:
+    VHOST_BACKEND_GET_CLASS (backend)->queue_called (backend, queue);
+    break;
   case VHOST_QUEUE_EVENT_DRAINED:
     VHOST_BACKEND_GET_CLASS (backend)->queue_drained (backend, queue);
     break;
@@ -153,7 +157,7 @@ ignore_config_change (VhostBackend *backend)
 }
 
 static void
-ignore_drained (VhostBackend *backend, VhostQueue *queue)
+ignore_queue (VhostBackend *backend, VhostQueue *queue)
 {
 }
 
@@ -348,7 +352,9 @@ vhost_backend_class_init (VhostBackendClass *klass)
   object_class->get_property = vhost_backend_get_property;
   object_class->set_property = vhost_backend_set_property;
   klass->config_changed = ignore_config_change;
-  klass->queue_drained = ignore_drained;
+  klass->queue_drained = ignore_queue;
+  klass->queue_called = ignore_queue;
+  klass->queue_broken = ignore_queue;
   install_properties (object_class);
   install_signals ();
 }

@@ -27,6 +27,8 @@ G_DECLARE_DERIVABLE_TYPE (VhostBackend, vhost_backend, VHOST, BACKEND, GObject)
  * @parent_class: the parent class
  * @config_changed: tells the other side that the configuration space changed
  * @queue_drained: a queue that is being stopped has nothing in flight any more
+ * @queue_called: the driver is to be told of used buffers, and there is no call descriptor
+ * @queue_broken: the driver broke a queue; told to the application afterwards
  * @reserved: room for later versions
  *
  * What a transport implements.
@@ -38,8 +40,10 @@ struct _VhostBackendClass {
 
   void (*config_changed) (VhostBackend *backend);
   void (*queue_drained) (VhostBackend *backend, VhostQueue *queue);
+  void (*queue_called) (VhostBackend *backend, VhostQueue *queue);
+  void (*queue_broken) (VhostBackend *backend, VhostQueue *queue);
 
-  gpointer reserved[14];
+  gpointer reserved[12];
 };
 
 VHOST_AVAILABLE_IN_1_0

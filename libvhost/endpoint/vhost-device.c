@@ -18,11 +18,23 @@ vhost_device_default_init (VhostDeviceInterface *iface)
    * @index: the queue
    *
    * The device has used buffers of a queue. Only from devices that watch call descriptors
-   * themselves.
+   * themselves, or tell without them; see [method@Vhost.Device.has_in_band_notifications].
    *
    * Since: 1.0
    */
   g_signal_new ("queue-notify", VHOST_TYPE_DEVICE, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL,
+                G_TYPE_NONE, 1, G_TYPE_UINT);
+
+  /**
+   * VhostDevice::queue-error:
+   * @device: the device
+   * @index: the queue
+   *
+   * The device found the ring of a queue broken, and tells so without an error descriptor.
+   *
+   * Since: 1.0
+   */
+  g_signal_new ("queue-error", VHOST_TYPE_DEVICE, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL,
                 G_TYPE_NONE, 1, G_TYPE_UINT);
 
   /**
@@ -51,14 +63,6 @@ vhost_device_default_init (VhostDeviceInterface *iface)
   vhost_device_add_reconnect_signals ();
 }
 
-static gboolean
-set_not_supported (VhostDevice *device, const char *what, GError **error)
-{
-  g_set_error (error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED, "%s has no %s",
-               G_OBJECT_TYPE_NAME (device), what);
-  return FALSE;
-}
-
 /**
  * vhost_device_get_features:
  * @device: the device
@@ -80,7 +84,7 @@ vhost_device_get_features (VhostDevice *device, GCancellable *cancellable, GErro
 
   iface = VHOST_DEVICE_GET_IFACE (device);
   if (iface->get_features == NULL)
-    return set_not_supported (device, "get_features", error);
+    return vhost_device_set_not_supported (device, "get_features", error);
   return iface->get_features (device, cancellable, error);
 }
 
@@ -108,7 +112,7 @@ vhost_device_set_features (VhostDevice *device, guint64 features, GCancellable *
 
   iface = VHOST_DEVICE_GET_IFACE (device);
   if (iface->set_features == NULL)
-    return set_not_supported (device, "set_features", error);
+    return vhost_device_set_not_supported (device, "set_features", error);
   return iface->set_features (device, features, cancellable, error);
 }
 
@@ -133,7 +137,7 @@ vhost_device_set_owner (VhostDevice *device, GCancellable *cancellable, GError *
 
   iface = VHOST_DEVICE_GET_IFACE (device);
   if (iface->set_owner == NULL)
-    return set_not_supported (device, "set_owner", error);
+    return vhost_device_set_not_supported (device, "set_owner", error);
   return iface->set_owner (device, cancellable, error);
 }
 
@@ -158,7 +162,7 @@ vhost_device_reset_owner (VhostDevice *device, GCancellable *cancellable, GError
 
   iface = VHOST_DEVICE_GET_IFACE (device);
   if (iface->reset_owner == NULL)
-    return set_not_supported (device, "reset_owner", error);
+    return vhost_device_set_not_supported (device, "reset_owner", error);
   return iface->reset_owner (device, cancellable, error);
 }
 
@@ -209,7 +213,7 @@ vhost_device_set_memory (VhostDevice *device, VhostMemory *memory, GCancellable 
 
   iface = VHOST_DEVICE_GET_IFACE (device);
   if (iface->set_memory == NULL)
-    return set_not_supported (device, "set_memory", error);
+    return vhost_device_set_not_supported (device, "set_memory", error);
   return iface->set_memory (device, memory, cancellable, error);
 }
 
@@ -238,7 +242,7 @@ vhost_device_set_log_base (VhostDevice *device, int fd, guint64 size, guint64 of
 
   iface = VHOST_DEVICE_GET_IFACE (device);
   if (iface->set_log_base == NULL)
-    return set_not_supported (device, "set_log_base", error);
+    return vhost_device_set_not_supported (device, "set_log_base", error);
   return iface->set_log_base (device, fd, size, offset, cancellable, error);
 }
 
@@ -264,7 +268,7 @@ vhost_device_set_log_fd (VhostDevice *device, int fd, GCancellable *cancellable,
 
   iface = VHOST_DEVICE_GET_IFACE (device);
   if (iface->set_log_fd == NULL)
-    return set_not_supported (device, "set_log_fd", error);
+    return vhost_device_set_not_supported (device, "set_log_fd", error);
   return iface->set_log_fd (device, fd, cancellable, error);
 }
 
@@ -292,7 +296,7 @@ vhost_device_set_vring_num (VhostDevice *device, guint index, guint num, GCancel
 
   iface = VHOST_DEVICE_GET_IFACE (device);
   if (iface->set_vring_num == NULL)
-    return set_not_supported (device, "set_vring_num", error);
+    return vhost_device_set_not_supported (device, "set_vring_num", error);
   return iface->set_vring_num (device, index, num, cancellable, error);
 }
 
@@ -325,7 +329,7 @@ vhost_device_set_vring_addr (VhostDevice *device, guint index, guint flags, guin
 
   iface = VHOST_DEVICE_GET_IFACE (device);
   if (iface->set_vring_addr == NULL)
-    return set_not_supported (device, "set_vring_addr", error);
+    return vhost_device_set_not_supported (device, "set_vring_addr", error);
   return iface->set_vring_addr (device, index, flags, desc, avail, used, log, cancellable, error);
 }
 
@@ -353,7 +357,7 @@ vhost_device_set_vring_base (VhostDevice *device, guint index, guint32 base,
 
   iface = VHOST_DEVICE_GET_IFACE (device);
   if (iface->set_vring_base == NULL)
-    return set_not_supported (device, "set_vring_base", error);
+    return vhost_device_set_not_supported (device, "set_vring_base", error);
   return iface->set_vring_base (device, index, base, cancellable, error);
 }
 
@@ -380,7 +384,7 @@ vhost_device_get_vring_base (VhostDevice *device, guint index, GCancellable *can
 
   iface = VHOST_DEVICE_GET_IFACE (device);
   if (iface->get_vring_base == NULL)
-    return set_not_supported (device, "get_vring_base", error);
+    return vhost_device_set_not_supported (device, "get_vring_base", error);
   return iface->get_vring_base (device, index, cancellable, error);
 }
 
@@ -408,7 +412,7 @@ vhost_device_set_vring_kick (VhostDevice *device, guint index, int fd, GCancella
 
   iface = VHOST_DEVICE_GET_IFACE (device);
   if (iface->set_vring_kick == NULL)
-    return set_not_supported (device, "set_vring_kick", error);
+    return vhost_device_set_not_supported (device, "set_vring_kick", error);
   return iface->set_vring_kick (device, index, fd, cancellable, error);
 }
 
@@ -436,7 +440,7 @@ vhost_device_set_vring_call (VhostDevice *device, guint index, int fd, GCancella
 
   iface = VHOST_DEVICE_GET_IFACE (device);
   if (iface->set_vring_call == NULL)
-    return set_not_supported (device, "set_vring_call", error);
+    return vhost_device_set_not_supported (device, "set_vring_call", error);
   return iface->set_vring_call (device, index, fd, cancellable, error);
 }
 
@@ -464,7 +468,7 @@ vhost_device_set_vring_err (VhostDevice *device, guint index, int fd, GCancellab
 
   iface = VHOST_DEVICE_GET_IFACE (device);
   if (iface->set_vring_err == NULL)
-    return set_not_supported (device, "set_vring_err", error);
+    return vhost_device_set_not_supported (device, "set_vring_err", error);
   return iface->set_vring_err (device, index, fd, cancellable, error);
 }
 
@@ -492,148 +496,6 @@ vhost_device_set_vring_enable (VhostDevice *device, guint index, gboolean enable
 
   iface = VHOST_DEVICE_GET_IFACE (device);
   if (iface->set_vring_enable == NULL)
-    return set_not_supported (device, "set_vring_enable", error);
+    return vhost_device_set_not_supported (device, "set_vring_enable", error);
   return iface->set_vring_enable (device, index, enable, cancellable, error);
-}
-
-/**
- * vhost_device_get_status:
- * @device: the device
- * @cancellable: (nullable): to give up early
- * @error: return location
- *
- * Reads the device status.
- *
- * Returns: bits of #VhostStatus; 0 with an error when it cannot be read
- *
- * Since: 1.0
- */
-guint
-vhost_device_get_status (VhostDevice *device, GCancellable *cancellable, GError **error)
-{
-  VhostDeviceInterface *iface;
-
-  g_return_val_if_fail (VHOST_IS_DEVICE (device), 0);
-
-  iface = VHOST_DEVICE_GET_IFACE (device);
-  if (iface->get_status == NULL)
-    return set_not_supported (device, "get_status", error);
-  return iface->get_status (device, cancellable, error);
-}
-
-/**
- * vhost_device_set_status:
- * @device: the device
- * @status: bits of #VhostStatus; 0 resets
- * @cancellable: (nullable): to give up early
- * @error: return location
- *
- * Writes the device status.
- *
- * Returns: %TRUE, or %FALSE with an error that names the request and the reason
- *
- * Since: 1.0
- */
-gboolean
-vhost_device_set_status (VhostDevice *device, guint status, GCancellable *cancellable,
-                         GError **error)
-{
-  VhostDeviceInterface *iface;
-
-  g_return_val_if_fail (VHOST_IS_DEVICE (device), 0);
-
-  iface = VHOST_DEVICE_GET_IFACE (device);
-  if (iface->set_status == NULL)
-    return set_not_supported (device, "set_status", error);
-  return iface->set_status (device, status, cancellable, error);
-}
-
-/**
- * vhost_device_reset:
- * @device: the device
- * @cancellable: (nullable): to give up early
- * @error: return location
- *
- * Brings the device back to its initial state: all queues stopped and disabled.
- *
- * Returns: %TRUE, or %FALSE with an error that names the request and the reason
- *
- * Since: 1.0
- */
-gboolean
-vhost_device_reset (VhostDevice *device, GCancellable *cancellable, GError **error)
-{
-  VhostDeviceInterface *iface;
-
-  g_return_val_if_fail (VHOST_IS_DEVICE (device), 0);
-
-  iface = VHOST_DEVICE_GET_IFACE (device);
-  if (iface->reset == NULL)
-    return set_not_supported (device, "reset", error);
-  return iface->reset (device, cancellable, error);
-}
-
-/**
- * vhost_device_get_config:
- * @device: the device
- * @offset: first byte of the configuration space
- * @size: bytes
- * @cancellable: (nullable): to give up early
- * @length: (out): bytes returned
- * @error: return location
- *
- * Reads the device's configuration space; little endian for VIRTIO 1.0 and later.
- *
- * Returns: (transfer full) (array length=length): the bytes, or %NULL with an error
- *
- * Since: 1.0
- */
-guint8 *
-vhost_device_get_config (VhostDevice *device, guint offset, guint size, GCancellable *cancellable,
-                         gsize *length, GError **error)
-{
-  VhostDeviceInterface *iface;
-  GBytes *config;
-
-  g_return_val_if_fail (VHOST_IS_DEVICE (device), NULL);
-
-  *length = 0;
-  iface = VHOST_DEVICE_GET_IFACE (device);
-  if (iface->get_config == NULL) {
-    set_not_supported (device, "get_config", error);
-    return NULL;
-  }
-  config = iface->get_config (device, offset, size, cancellable, error);
-  return config != NULL ? g_bytes_unref_to_data (config, length) : NULL;
-}
-
-/**
- * vhost_device_set_config:
- * @device: the device
- * @offset: first byte of the configuration space
- * @data: (array length=length): what to write
- * @length: bytes
- * @cancellable: (nullable): to give up early
- * @error: return location
- *
- * Writes fields of the configuration space that the driver may write.
- *
- * Returns: %TRUE, or %FALSE with an error that names the request and the reason
- *
- * Since: 1.0
- */
-gboolean
-vhost_device_set_config (VhostDevice *device, guint offset, const guint8 *data, gsize length,
-                         GCancellable *cancellable, GError **error)
-{
-  VhostDeviceInterface *iface;
-  g_autoptr (GBytes) bytes = NULL;
-
-  g_return_val_if_fail (VHOST_IS_DEVICE (device), FALSE);
-
-  iface = VHOST_DEVICE_GET_IFACE (device);
-  if (iface->set_config == NULL)
-    return set_not_supported (device, "set_config", error);
-  bytes = g_bytes_new (data, length);
-  return iface->set_config (device, offset, bytes, cancellable, error);
 }

@@ -44,6 +44,9 @@ G_DECLARE_INTERFACE (VhostDevice, vhost_device, VHOST, DEVICE, GObject)
  * @get_status: see [method@Vhost.Device.get_status]
  * @set_status: see [method@Vhost.Device.set_status]
  * @reset: see [method@Vhost.Device.reset]
+ * @set_vring_endian: see [method@Vhost.Device.set_vring_endian]
+ * @has_in_band_notifications: see [method@Vhost.Device.has_in_band_notifications]
+ * @kick_vring: see [method@Vhost.Device.kick_vring]
  * @wait_readable: see [method@Vhost.Device.wait_readable]
  * @reserved: room for later versions
  *
@@ -91,11 +94,15 @@ struct _VhostDeviceInterface {
   gboolean (*set_status) (VhostDevice *device, guint status, GCancellable *cancellable,
                           GError **error);
   gboolean (*reset) (VhostDevice *device, GCancellable *cancellable, GError **error);
-
+  gboolean (*set_vring_endian) (VhostDevice *device, guint index, gboolean big_endian,
+                                GCancellable *cancellable, GError **error);
+  gboolean (*has_in_band_notifications) (VhostDevice *device);
+  gboolean (*kick_vring) (VhostDevice *device, guint index, GCancellable *cancellable,
+                          GError **error);
   gboolean (*wait_readable) (VhostDevice *device, int fd, guint timeout, GCancellable *cancellable,
                              GError **error);
 
-  gpointer reserved[10];
+  gpointer reserved[7];
 };
 
 VHOST_AVAILABLE_IN_1_0
@@ -176,6 +183,17 @@ gboolean vhost_device_set_status (VhostDevice *device, guint status, GCancellabl
 
 VHOST_AVAILABLE_IN_1_0
 gboolean vhost_device_reset (VhostDevice *device, GCancellable *cancellable, GError **error);
+
+VHOST_AVAILABLE_IN_1_0
+gboolean vhost_device_set_vring_endian (VhostDevice *device, guint index, gboolean big_endian,
+                                        GCancellable *cancellable, GError **error);
+
+VHOST_AVAILABLE_IN_1_0
+gboolean vhost_device_has_in_band_notifications (VhostDevice *device);
+
+VHOST_AVAILABLE_IN_1_0
+gboolean vhost_device_kick_vring (VhostDevice *device, guint index, GCancellable *cancellable,
+                                  GError **error);
 
 VHOST_AVAILABLE_IN_1_0
 gboolean vhost_device_wait_readable (VhostDevice *device, int fd, guint timeout,

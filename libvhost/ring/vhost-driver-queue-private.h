@@ -41,6 +41,18 @@ VhostDriverQueue *vhost_driver_queue_new (guint index, guint size, gboolean pack
 void vhost_driver_queue_get_ring (VhostDriverQueue *queue, VhostDriverRing *ring);
 int vhost_driver_queue_peek_kick_fd (VhostDriverQueue *queue);
 
+/* Kicks without a descriptor. */
+typedef gboolean (*VhostDriverQueueKickFunc) (VhostDriverQueue *queue, gpointer data,
+                                              GError **error);
+
+/* Makes the queue one without descriptors, which waits with a descriptor of -1. @func is not called
+ * any more once the queue is shut down. */
+void vhost_driver_queue_set_kick_func (VhostDriverQueue *queue, VhostDriverQueueKickFunc func,
+                                       gpointer data);
+
+/* As if its call descriptor had been signalled. */
+void vhost_driver_queue_call (VhostDriverQueue *queue);
+
 /* The device is gone: waiting and adding fail from now on. */
 void vhost_driver_queue_shut_down (VhostDriverQueue *queue, const GError *reason);
 

@@ -31,6 +31,8 @@ struct _VhostDriverQueue {
   VhostDriverRing addresses;
   int kick_fd;
   int call_fd;
+  VhostDriverQueueKickFunc kick_func; /* instead of the two descriptors, or NULL */
+  gpointer kick_data;
   guint last_token;
   GQueue kept; /* buffers that came while request() waited for another */
   GError *shut_down;

@@ -129,6 +129,17 @@ vhost_driver_queue_add (VhostDriverQueue *self, const guint8 *data, gsize length
   return request != NULL ? request->token : 0;
 }
 
+/* A kick that fails is told by whatever is called next. */
+static void
+kick_in_band (VhostDriverQueue *self)
+{
+  g_autoptr (VhostDriverQueue) keep = g_object_ref (self);
+  g_autoptr (GError) error = NULL;
+
+  if (!self->kick_func (self, self->kick_data, &error))
+    vhost_driver_queue_shut_down (self, error);
+}
+
 /**
  * vhost_driver_queue_kick:
  * @queue: a queue
@@ -142,7 +153,11 @@ vhost_driver_queue_kick (VhostDriverQueue *self)
 {
   g_return_if_fail (VHOST_IS_DRIVER_QUEUE (self));
 
-  if (vhost_driver_ring_publish (&self->ring))
+  if (!vhost_driver_ring_publish (&self->ring))
+    return;
+  if (self->kick_func != NULL)
+    kick_in_band (self);
+  else
     vhost_fd_signal_event (self->kick_fd);
 }
 
@@ -230,9 +245,10 @@ get_deadline (const VhostDriverQueue *self)
 static gboolean
 wait_for_call (VhostDriverQueue *self, gint64 deadline, GCancellable *cancellable, GError **error)
 {
+  int fd = self->kick_func != NULL ? -1 : self->call_fd;
   int result = self->wait_func != NULL
-                   ? self->wait_func (self->call_fd, deadline, self->wait_data, cancellable, error)
-                   : vhost_fd_wait_readable (self->call_fd, deadline, cancellable, error);
+                   ? self->wait_func (fd, deadline, self->wait_data, cancellable, error)
+                   : vhost_fd_wait_readable (fd, deadline, cancellable, error);
 
   if (result == 0)
     return vhost_set_error (error, VHOST_ERROR_TIMED_OUT, "queue %u: no answer within %u ms",
@@ -283,7 +299,7 @@ wait_for_used (VhostDriverQueue *self, gint64 deadline, GCancellable *cancellabl
 VhostDriverBuffer *
 vhost_driver_queue_wait (VhostDriverQueue *self, GCancellable *cancellable, GError **error)
 {
-  g_autoptr (VhostDriverQueue) keep = NULL; /* who goes while we wait may let go of it */
+  g_autoptr (VhostDriverQueue) keep = NULL; /* the device may leave meanwhile */
   VhostDriverBuffer *buffer;
 
   g_return_val_if_fail (VHOST_IS_DRIVER_QUEUE (self), NULL);
@@ -327,7 +343,7 @@ vhost_driver_queue_request (VhostDriverQueue *self, const guint8 *data, gsize le
                             gsize response_size, GCancellable *cancellable, gsize *out_length,
                             GError **error)
 {
-  g_autoptr (VhostDriverQueue) keep = NULL;
+  g_autoptr (VhostDriverQueue) keep = NULL; /* the device may leave meanwhile */
   gint64 deadline;
   VhostDriverRequest *request;
   guint token;

@@ -260,6 +260,20 @@ vhost_driver_queue_offer_again (VhostDriverQueue *self)
   vhost_driver_ring_offer_again (&self->ring);
 }
 
+void
+vhost_driver_queue_set_kick_func (VhostDriverQueue *self, VhostDriverQueueKickFunc func,
+                                  gpointer data)
+{
+  self->kick_func = func;
+  self->kick_data = data;
+}
+
+void
+vhost_driver_queue_call (VhostDriverQueue *self)
+{
+  vhost_fd_signal_event (self->call_fd);
+}
+
 /* --- State --------------------------------------------------------------------------------- */
 
 /**

@@ -204,8 +204,7 @@ void
 vhost_queue_kick (VhostQueue *self)
 {
   self->n_kicks++;
-  if (vhost_queue_is_running (self))
-    vhost_reactor_queue_task (self->reactor, &self->look_task);
+  look (self);
 }
 
 /* --- Handler ------------------------------------------------------------------------------- */

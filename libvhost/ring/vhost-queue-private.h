@@ -10,6 +10,7 @@ typedef enum {
   VHOST_QUEUE_EVENT_KICK,   /* there are buffers, and no kick function is set */
   VHOST_QUEUE_EVENT_BROKEN, /* vhost_queue_dup_error() says why; the err descriptor was signalled */
   VHOST_QUEUE_EVENT_DRAINED, /* after vhost_queue_stop(): nothing is in flight any more */
+  VHOST_QUEUE_EVENT_CALL,    /* the driver is to be told, and no descriptor does it */
 } VhostQueueEvent;
 
 typedef void (*VhostQueueObserver) (VhostQueue *queue, VhostQueueEvent event, gpointer data);
@@ -71,5 +72,11 @@ void vhost_queue_take_kick_fd (VhostQueue *queue, int fd);
 void vhost_queue_take_call_fd (VhostQueue *queue, int fd);
 void vhost_queue_take_err_fd (VhostQueue *queue, int fd);
 
-/* Without a kick descriptor: somebody else (an in-band kick) says that there may be buffers. */
+/* There is no call descriptor, and notifications are VHOST_QUEUE_EVENT_CALL instead of being lost,
+ * until the next vhost_queue_take_call_fd (). While there is a ring, one comes from within. */
+void vhost_queue_call_in_band (VhostQueue *queue);
+gboolean vhost_queue_is_called_in_band (VhostQueue *queue);
+
+/* Without a kick descriptor: somebody else (an in-band kick) says that there may be buffers. The
+ * ring has been looked at when this returns; handlers may have done anything. */
 void vhost_queue_kick (VhostQueue *queue);

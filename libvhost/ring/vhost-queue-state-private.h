@@ -36,6 +36,7 @@ struct _VhostQueue {
   int kick_fd;
   int call_fd;
   int err_fd;
+  gboolean call_in_band; /* the observer tells the driver */
   gboolean enabled;
 
   /* From start to finish_stop. */

@@ -537,6 +537,13 @@ vhost_queue_push_all (VhostQueue *self, VhostChain **chains, guint n_chains)
   return TRUE;
 }
 
+static void
+call_observer (VhostQueue *self)
+{
+  if (self->observer != NULL)
+    self->observer (self, VHOST_QUEUE_EVENT_CALL, self->observer_data);
+}
+
 /**
  * vhost_queue_notify:
  * @queue: a queue
@@ -554,10 +561,13 @@ vhost_queue_notify (VhostQueue *self)
 
   if (!vhost_queue_has_ring (self) || self->paused)
     return;
-  if (!vhost_device_ring_needs_notify (&self->ring) || self->call_fd < 0)
+  if (!vhost_device_ring_needs_notify (&self->ring) || (self->call_fd < 0 && !self->call_in_band))
     return;
   self->n_notifications++;
-  vhost_fd_signal_event (self->call_fd);
+  if (self->call_fd >= 0)
+    vhost_fd_signal_event (self->call_fd);
+  else
+    call_observer (self);
 }
 
 /* --- Descriptors --------------------------------------------------------------------------- */
@@ -579,8 +589,24 @@ vhost_queue_take_call_fd (VhostQueue *self, int fd)
   VHOST_AUTO_FD old = self->call_fd;
 
   self->call_fd = fd;
+  self->call_in_band = FALSE;
   if (fd >= 0)
     vhost_fd_signal_event (fd);
+}
+
+void
+vhost_queue_call_in_band (VhostQueue *self)
+{
+  vhost_queue_take_call_fd (self, -1);
+  self->call_in_band = TRUE;
+  if (vhost_queue_has_ring (self))
+    call_observer (self);
+}
+
+gboolean
+vhost_queue_is_called_in_band (VhostQueue *self)
+{
+  return self->call_in_band;
 }
 
 void

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include "core/vhost-error-private.h"
 #include "user/vhost-user-backend-private.h"
+#include "user/vhost-user-region-private.h"
 
 /* A region that ADD_MEM_REG brought, and how often: QEMU 7.2 adds and removes each once per queue
  * pair. Not more than a slot each, however often. */
@@ -17,11 +18,18 @@ typedef struct {
 } Slot;
 
 static VhostMemory *
-add_region (VhostMemory *memory, const VhostUserRegion *region, int fd, GError **error)
+add_region (VhostUserBackend *backend, VhostMemory *memory, const VhostUserFrame *frame,
+            guint index, GError **error)
 {
-  g_autoptr (VhostMemoryRegion) mapped = vhost_memory_region_map (
-      region->guest_address, region->size, region->user_address, fd, region->mmap_offset, error);
+  VhostUserWireRegion wire;
+  const VhostUserRegion *region = &wire.region;
+  g_autoptr (VhostMemoryRegion) mapped = NULL;
 
+  vhost_user_region_load (frame, index, backend->acked_protocol, &wire);
+  if (!vhost_user_region_check (&wire, backend->acked_protocol, error))
+    return NULL;
+  mapped = vhost_memory_region_map (region->guest_address, region->size, region->user_address,
+                                    frame->fds.fd[index], region->mmap_offset, error);
   return mapped != NULL ? vhost_memory_add (memory, mapped, error) : NULL;
 }
 
@@ -30,10 +38,9 @@ vhost_user_backend_set_mem_table (VhostUserBackend *backend, VhostUserFrame *fra
                                   VhostUserFrame *reply, GError **error)
 {
   g_autoptr (VhostMemory) memory = vhost_memory_new ();
-  const VhostUserMemTable *table = &frame->payload.table;
 
-  for (guint i = 0; i < table->n_regions; i++) {
-    VhostMemory *sum = add_region (memory, &table->region[i], frame->fds.fd[i], error);
+  for (guint i = 0; i < frame->payload.table.n_regions; i++) {
+    VhostMemory *sum = add_region (backend, memory, frame, i, error);
 
     if (sum == NULL)
       return FALSE;
@@ -109,7 +116,7 @@ vhost_user_backend_add_mem_reg (VhostUserBackend *backend, VhostUserFrame *frame
   if (vhost_memory_get_n_regions (memory) >= VHOST_USER_MAX_SLOTS)
     return vhost_set_error (error, VHOST_ERROR_BAD_MEMORY, "all %d memory slots are taken",
                             VHOST_USER_MAX_SLOTS);
-  sum = add_region (memory, &added.region, frame->fds.fd[0], error);
+  sum = add_region (backend, memory, frame, 0, error);
   if (sum == NULL)
     return FALSE;
   g_array_append_val (slots, added);

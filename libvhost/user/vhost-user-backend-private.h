@@ -6,6 +6,27 @@
 #include "user/vhost-user-backend.h"
 #include "user/vhost-user-connection-private.h"
 #include "user/vhost-user-retry-private.h"
+#include "user/vhost-user-gpu-connection.h"
+
+typedef enum {
+  VHOST_USER_TRANSFER_NONE,
+  VHOST_USER_TRANSFER_ACTIVE,
+  VHOST_USER_TRANSFER_DONE,
+  VHOST_USER_TRANSFER_FAILED,
+} VhostUserTransferStage;
+
+/* The internal state on its way in or out. */
+typedef struct {
+  VhostUserTransferStage stage;
+  gboolean loading;
+  int fd; /* until the application was told */
+  VhostTask task;
+  gboolean checking; /* a CHECK_DEVICE_STATE waits for the end */
+  GSource *deadline;
+  guint timeout; /* ms */
+} VhostUserBackendTransfer;
+
+typedef struct _VhostUserInBand VhostUserInBand;
 
 struct _VhostUserBackend {
   VhostBackend parent_instance;
@@ -36,9 +57,22 @@ struct _VhostUserBackend {
   GSource *drain_deadline;
   guint drain_timeout; /* ms */
   guint timeout;       /* ms, of one message */
+
+  /* our own requests, on the channel */
+  GQueue calls; /* those whose answers are due, in the order they will come */
+  GSource *call_deadline;
+  VhostUserInBand *in_band;                          /* of each queue, or NULL */
+  GHashTable *objects;                               /* UUID → descriptor, of what we export */
+  guint64 shmem_sizes[VHOST_USER_MAX_SHMEM_REGIONS]; /* by shmid; 0: unused */
+  VhostUserFsDialect fs_dialect;                     /* property */
+
+  VhostUserBackendTransfer transfer;
+  VhostUserGpuConnection *gpu; /* to the display, or NULL */
+  guint max_mtu;               /* property */
+  guint mtu;                   /* property; 0: not told */
 };
 
-/* Protocol features whose requests are served here; more than these cannot be offered. */
+/* Protocol features whose requests are served here, and that may be offered to any front-end. */
 #define VHOST_USER_BACKEND_PROTOCOL_FEATURES                                                       \
   (VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_MQ) |                                                    \
    VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_REPLY_ACK) |                                             \
@@ -46,7 +80,24 @@ struct _VhostUserBackend {
    VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_CONFIG) |                                                \
    VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_RESET_DEVICE) |                                          \
    VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_CONFIGURE_MEM_SLOTS) |                                   \
-   VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_STATUS))
+   VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_STATUS) | VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_RARP) | \
+   VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_MTU) |                                                   \
+   VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_CRYPTO_SESSION) |                                        \
+   VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_BACKEND_SEND_FD) |                                       \
+   VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_HOST_NOTIFIER) |                                         \
+   VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_SHARED_OBJECT) |                                         \
+   VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_DEVICE_STATE) |                                          \
+   VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_SHMEM) |                                                 \
+   VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_GPA_ADDRESSES))
+
+/* Those that are offered only when the application says so: QEMU accepts the first two without
+ * having them, and of the third only one half is served. */
+#define VHOST_USER_BACKEND_OPTIONAL_FEATURES                                                       \
+  (VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_INBAND_NOTIFICATIONS) |                                  \
+   VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_XEN_MMAP) |                                              \
+   VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_CROSS_ENDIAN))
+
+#define VHOST_USER_NET_FEATURE_MTU 3 /* VIRTIO_NET_F_MTU */
 
 /* Serves one request; @reply is prepared for those that have a body. An error says what was wrong,
  * without the name of the request. */
@@ -73,7 +124,6 @@ gboolean vhost_user_backend_rem_mem_reg (VhostUserBackend *backend, VhostUserFra
 guint64 vhost_user_backend_get_offered (
     VhostUserBackend *backend); /* features, transport bits too */
 guint64 vhost_user_backend_get_offered_protocol (VhostUserBackend *backend);
-gboolean vhost_user_backend_take_channel (VhostUserBackend *backend, int fd, GError **error);
 void vhost_user_backend_emit_refused (VhostUserBackend *backend, guint request,
                                       const GError *error);
 void vhost_user_backend_drop_connection (VhostUserBackend *backend);
@@ -84,3 +134,63 @@ gboolean vhost_user_backend_take_connection (VhostUserBackend *backend, int fd, 
 /* vhost-user-backend-reconnect.c: nothing to do for a back-end that does not reconnect. */
 void vhost_user_backend_reconnect_later (VhostUserBackend *backend);
 void vhost_user_backend_stop_reconnecting (VhostUserBackend *backend);
+
+/* vhost-user-backend-properties.c */
+void vhost_user_backend_install_properties (GObjectClass *object_class);
+
+/* vhost-user-backend-channel.c: requests of ours. */
+gboolean vhost_user_backend_take_channel (VhostUserBackend *backend, int fd, GError **error);
+void vhost_user_backend_drop_channel (VhostUserBackend *backend);
+
+/* Takes an answer; NULL when none was negotiated, or when @error kept it from coming. */
+typedef void (*VhostUserReplyFunc) (VhostUserBackend *backend, VhostUserFrame *answer,
+                                    const GError *error, gpointer data);
+
+/* Sends @frame, whose descriptors stay the caller's; @func is called once with the answer. @is_due:
+ * the channel ends when it does not come in time. FALSE: it was not even sent, and @func is not
+ * called. Never blocks. */
+gboolean vhost_user_backend_send (VhostUserBackend *backend, VhostUserFrame *frame, gboolean is_due,
+                                  VhostUserReplyFunc func, gpointer data, GError **error);
+/* Makes the result of @task of an answer, which is NULL when none was negotiated. */
+typedef void (*VhostUserAnswerFunc) (VhostUserBackend *backend, GTask *task,
+                                     VhostUserFrame *answer);
+
+/* The same with @task, which is taken, and finished by @func with the answer, or with the error
+ * that kept one from coming. */
+gboolean vhost_user_backend_call (VhostUserBackend *backend, VhostUserFrame *frame, GTask *task,
+                                  VhostUserAnswerFunc func);
+/* A VhostUserReplyFunc: tells of a refusal that nobody else hears of. */
+void vhost_user_backend_report_refusal (VhostUserBackend *backend, VhostUserFrame *answer,
+                                        const GError *error, gpointer data);
+void vhost_user_backend_install_channel (void);
+
+/* An answer that says just whether it was done; @answer as above. */
+gboolean vhost_user_backend_check_answer (GTask *task, VhostUserFrame *answer);
+void vhost_user_backend_finish_call (VhostUserBackend *backend, GTask *task,
+                                     VhostUserFrame *answer);
+
+/* vhost-user-backend-objects.c */
+gboolean vhost_user_backend_get_shared_object (VhostUserBackend *backend, VhostUserFrame *frame,
+                                               VhostUserFrame *reply, GError **error);
+void vhost_user_backend_forget_objects (VhostUserBackend *backend);
+
+/* vhost-user-backend-shmem.c */
+gboolean vhost_user_backend_has_shmem (VhostUserBackend *backend);
+gboolean vhost_user_backend_get_shmem_config (VhostUserBackend *backend, VhostUserFrame *frame,
+                                              VhostUserFrame *reply, GError **error);
+
+/* vhost-user-gpu-socket.c */
+gboolean vhost_user_backend_set_gpu_socket (VhostUserBackend *backend, VhostUserFrame *frame,
+                                            VhostUserFrame *reply, GError **error);
+void vhost_user_backend_drop_gpu (VhostUserBackend *backend);
+void vhost_user_backend_install_gpu (GObjectClass *object_class);
+
+/* vhost-user-backend-state.c */
+void vhost_user_backend_install_transfer (GObjectClass *object_class);
+void vhost_user_backend_init_transfer (VhostUserBackend *backend);
+gboolean vhost_user_backend_can_transfer (VhostUserBackend *backend);
+void vhost_user_backend_forget_transfer (VhostUserBackend *backend);
+gboolean vhost_user_backend_set_device_state_fd (VhostUserBackend *backend, VhostUserFrame *frame,
+                                                 VhostUserFrame *reply, GError **error);
+gboolean vhost_user_backend_check_device_state (VhostUserBackend *backend, VhostUserFrame *frame,
+                                                VhostUserFrame *reply, GError **error);

@@ -5,7 +5,8 @@
 
 #include <string.h>
 #include "core/vhost-error-private.h"
-#include "user/vhost-user-backend-private.h"
+#include "user/vhost-user-backend-extra-private.h"
+#include "user/vhost-user-dependencies-private.h"
 
 static gboolean
 get_features (VhostUserBackend *backend, VhostUserFrame *frame, VhostUserFrame *reply,
@@ -54,6 +55,8 @@ set_protocol_features (VhostUserBackend *backend, VhostUserFrame *frame, VhostUs
 
     return vhost_set_error (error, VHOST_ERROR_INVALID_VALUE, "not offered: %s", names);
   }
+  if (!vhost_user_protocol_features_check (wanted, error))
+    return FALSE;
   if (wanted != backend->acked_protocol && vhost_backend_any_started (VHOST_BACKEND (backend)))
     return vhost_set_error (error, VHOST_ERROR_BAD_STATE, "changes while queues run");
   backend->acked_protocol = wanted;
@@ -103,8 +106,10 @@ set_vring_addr (VhostUserBackend *backend, VhostUserFrame *frame, VhostUserFrame
 {
   const VhostUserVringAddr *addr = &frame->payload.addr;
   VhostVring *vring = find_vring (backend, addr->index, error);
+  gboolean gpa =
+      vhost_word_has (backend->acked_protocol, VHOST_USER_PROTOCOL_FEATURE_GPA_ADDRESSES);
   const VhostQueueSetup setup = {
-    .kind = VHOST_ADDRESS_USER,
+    .kind = gpa ? VHOST_ADDRESS_GUEST : VHOST_ADDRESS_USER,
     .desc = addr->desc,
     .avail = addr->avail,
     .used = addr->used,
@@ -153,10 +158,12 @@ set_vring_call (VhostUserBackend *backend, VhostUserFrame *frame, VhostUserFrame
                 GError **error)
 {
   VhostVring *vring = find_vring_for_fd (backend, frame, error);
+  gboolean has_fd = frame->fds.n > 0;
 
-  if (vring == NULL || (frame->fds.n > 0 && !vhost_fd_check_event (frame->fds.fd[0], error)))
+  if (vring == NULL || (has_fd && !vhost_fd_check_event (frame->fds.fd[0], error)))
     return FALSE;
   vhost_queue_take_call_fd (vring->queue, steal_fd (frame));
+  vhost_user_backend_set_call_kind (backend, vring->queue, has_fd);
   return TRUE;
 }
 
@@ -165,10 +172,12 @@ set_vring_err (VhostUserBackend *backend, VhostUserFrame *frame, VhostUserFrame 
                GError **error)
 {
   VhostVring *vring = find_vring_for_fd (backend, frame, error);
+  gboolean has_fd = frame->fds.n > 0;
 
-  if (vring == NULL || (frame->fds.n > 0 && !vhost_fd_check_event (frame->fds.fd[0], error)))
+  if (vring == NULL || (has_fd && !vhost_fd_check_event (frame->fds.fd[0], error)))
     return FALSE;
   vhost_queue_take_err_fd (vring->queue, steal_fd (frame));
+  vhost_user_backend_set_err_kind (backend, vring->queue, has_fd);
   return TRUE;
 }
 
@@ -343,15 +352,26 @@ static const VhostUserHandler handlers[] = {
   HANDLER (SET_PROTOCOL_FEATURES, set_protocol_features),
   HANDLER (GET_QUEUE_NUM, get_queue_num),
   HANDLER (SET_VRING_ENABLE, set_vring_enable),
+  HANDLER (SEND_RARP, vhost_user_backend_send_rarp),
+  HANDLER (NET_SET_MTU, vhost_user_backend_net_set_mtu),
   HANDLER (SET_BACKEND_REQ_FD, set_backend_req_fd),
+  HANDLER (SET_VRING_ENDIAN, vhost_user_backend_set_vring_endian),
   HANDLER (GET_CONFIG, get_config),
   HANDLER (SET_CONFIG, set_config),
+  HANDLER (CREATE_CRYPTO_SESSION, vhost_user_backend_create_crypto_session),
+  HANDLER (CLOSE_CRYPTO_SESSION, vhost_user_backend_close_crypto_session),
   HANDLER (RESET_DEVICE, reset_device),
+  HANDLER (VRING_KICK, vhost_user_backend_vring_kick),
   HANDLER (GET_MAX_MEM_SLOTS, get_max_mem_slots),
   HANDLER (ADD_MEM_REG, vhost_user_backend_add_mem_reg),
   HANDLER (REM_MEM_REG, vhost_user_backend_rem_mem_reg),
   HANDLER (SET_STATUS, set_status),
   HANDLER (GET_STATUS, get_status),
+  HANDLER (GPU_SET_SOCKET, vhost_user_backend_set_gpu_socket),
+  HANDLER (GET_SHARED_OBJECT, vhost_user_backend_get_shared_object),
+  HANDLER (SET_DEVICE_STATE_FD, vhost_user_backend_set_device_state_fd),
+  HANDLER (CHECK_DEVICE_STATE, vhost_user_backend_check_device_state),
+  HANDLER (GET_SHMEM_CONFIG, vhost_user_backend_get_shmem_config),
 };
 
 static VhostUserHandler
@@ -375,6 +395,10 @@ check_gate (VhostUserBackend *backend, const VhostUserRule *rule, GError **error
                             "protocol feature %s was not negotiated",
                             vhost_user_protocol_feature_get_name ((guint) rule->gate));
   if (rule->feature == VHOST_FEATURE_PROTOCOL_FEATURES && vhost_word_has (offered, rule->feature))
+    return TRUE;
+  /* QEMU sends NET_SET_MTU before SET_FEATURES. */
+  if (rule->gate == VHOST_USER_PROTOCOL_FEATURE_MTU &&
+      vhost_backend_get_private (base)->acked == 0 && vhost_word_has (offered, rule->feature))
     return TRUE;
   if (rule->feature >= 0 && !vhost_backend_has_feature (base, (guint) rule->feature))
     return vhost_set_error (error, VHOST_ERROR_NOT_NEGOTIATED, "feature %s was not negotiated",
@@ -418,6 +442,27 @@ send_ack (VhostUserBackend *backend, guint32 request, guint64 result)
   vhost_user_connection_send_frame (backend->connection, &ack, NULL, NULL);
 }
 
+/* The form that some answers with a payload have for a failure; FALSE: this one has none. */
+static gboolean
+prepare_failure (const VhostUserRule *rule, VhostUserFrame *reply)
+{
+  switch (rule->request) {
+  case VHOST_USER_FRONTEND_CODE_GET_CONFIG:
+  case VHOST_USER_FRONTEND_CODE_GET_SHARED_OBJECT:
+    reply->size = 0;
+    return TRUE;
+  case VHOST_USER_FRONTEND_CODE_SET_DEVICE_STATE_FD:
+  case VHOST_USER_FRONTEND_CODE_CHECK_DEVICE_STATE:
+    reply->size = sizeof reply->payload.u64;
+    reply->payload.u64 = rule->request == VHOST_USER_FRONTEND_CODE_CHECK_DEVICE_STATE
+                             ? 1
+                             : VHOST_USER_TRANSFER_NOFD | 1;
+    return TRUE;
+  default:
+    return FALSE;
+  }
+}
+
 /* Says that a request failed, in the form it has for that; one that has none, or that nobody waits
  * for, ends the connection, so that both sides agree on what is in force. */
 static void
@@ -426,8 +471,10 @@ answer_failure (VhostUserBackend *backend, const VhostUserFrame *frame, VhostUse
   const VhostUserRule *rule = vhost_user_rule_find (VHOST_USER_ROLE_FRONTEND, frame->request);
   gboolean has_body = rule != NULL && rule->reply == VHOST_USER_REPLY_BODY;
 
-  if (rule != NULL && rule->reply_layout == VHOST_USER_LAYOUT_CONFIG && has_body) {
-    reply->size = 0;
+  if (has_body && prepare_failure (rule, reply)) {
+    vhost_user_connection_send_frame (backend->connection, reply, NULL, NULL);
+  } else if (rule != NULL && rule->reply_layout == VHOST_USER_LAYOUT_CRYPTO_SESSION &&
+             vhost_user_backend_fail_crypto (frame, reply)) {
     vhost_user_connection_send_frame (backend->connection, reply, NULL, NULL);
   } else if (!has_body && is_ack_wanted (backend, rule, frame->flags)) {
     send_ack (backend, frame->request, 1);
@@ -485,7 +532,8 @@ vhost_user_backend_serve (VhostUserConnection *connection, VhostUserFrame *frame
   if (check_gate (backend, rule, &error) && check_state (backend, rule, &error) &&
       find_handler (rule->request) (backend, frame, &reply, &error)) {
     /* The handlers emit signals, and whoever listens may have ended the session. */
-    if (backend->connection == connection && backend->draining == NULL)
+    if (backend->connection == connection && backend->draining == NULL &&
+        !backend->transfer.checking)
       answer_success (backend, rule, frame->flags, &reply);
     return;
   }

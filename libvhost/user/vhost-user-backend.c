@@ -7,24 +7,13 @@
 #include <errno.h>
 #include <sys/socket.h>
 #include "core/vhost-error-private.h"
-#include "user/vhost-user-backend-private.h"
+#include "user/vhost-user-backend-extra-private.h"
 #include "user/vhost-user-socket-private.h"
 
 G_DEFINE_FINAL_TYPE (VhostUserBackend, vhost_user_backend, VHOST_TYPE_BACKEND)
 
 #define ACCEPT_RETRY_MS 1000
-#define DEFAULT_TIMEOUT_MS 10000
 
-enum {
-  PROP_PROTOCOL_FEATURES = 1,
-  PROP_ACKED_PROTOCOL_FEATURES,
-  PROP_TIMEOUT,
-  PROP_DRAIN_TIMEOUT,
-  PROP_RECONNECT_INTERVAL,
-  N_PROPERTIES,
-};
-
-static GParamSpec *properties[N_PROPERTIES];
 static guint signal_refused;
 
 static void watch_listener (VhostUserBackend *backend);
@@ -39,11 +28,7 @@ vhost_user_backend_get_offered (VhostUserBackend *backend)
 guint64
 vhost_user_backend_get_offered_protocol (VhostUserBackend *backend)
 {
-  guint64 offered = backend->offered_protocol & VHOST_USER_BACKEND_PROTOCOL_FEATURES;
-
-  if (vhost_backend_get_private (VHOST_BACKEND (backend))->config_size == 0)
-    offered &= ~VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_CONFIG);
-  return offered;
+  return vhost_user_backend_choose_offer (backend, backend->offered_protocol);
 }
 
 void
@@ -51,14 +36,6 @@ vhost_user_backend_emit_refused (VhostUserBackend *backend, guint request, const
 {
   g_info ("%s", error->message);
   g_signal_emit (backend, signal_refused, 0, request, error);
-}
-
-static void
-drop_channel (VhostUserBackend *backend)
-{
-  if (backend->channel != NULL)
-    vhost_user_connection_close (backend->channel);
-  g_clear_object (&backend->channel);
 }
 
 /* Ends the session and waits for the next front-end, if there is a listening socket. */
@@ -70,11 +47,16 @@ vhost_user_backend_drop_connection (VhostUserBackend *backend)
   if (connection == NULL)
     return;
   vhost_user_backend_forget_drain (backend);
-  drop_channel (backend);
+  vhost_user_backend_forget_transfer (backend);
+  vhost_user_backend_drop_channel (backend);
+  vhost_user_backend_forget_objects (backend);
+  vhost_user_backend_drop_gpu (backend);
   vhost_user_connection_close (connection);
   backend->acked_protocol = 0;
   backend->owned = FALSE;
+  backend->mtu = 0;
   vhost_backend_end_session (VHOST_BACKEND (backend));
+  g_clear_pointer (&backend->in_band, g_free);
   watch_listener (backend);
   vhost_user_backend_reconnect_later (backend);
 }
@@ -311,43 +293,6 @@ vhost_user_backend_is_connected (VhostUserBackend *backend)
   return backend->connection != NULL;
 }
 
-/* Answers on the channel are not waited for: nothing hangs on what they say. */
-static void
-on_channel_answer (VhostUserConnection *channel, VhostUserFrame *frame, gpointer data)
-{
-}
-
-static void
-on_channel_closed (VhostUserConnection *channel, const GError *error, gpointer data)
-{
-  VhostUserBackend *backend = data;
-
-  if (backend->channel == channel)
-    g_clear_object (&backend->channel);
-}
-
-gboolean
-vhost_user_backend_take_channel (VhostUserBackend *backend, int fd, GError **error)
-{
-  VHOST_AUTO_FD owned = fd;
-  g_autoptr (VhostUserConnection) channel = NULL;
-  gboolean listening;
-
-  if (!vhost_user_socket_check (owned, &listening, error))
-    return FALSE;
-  if (listening)
-    return vhost_set_error (error, VHOST_ERROR_BAD_FDS, "the socket is not connected");
-  channel =
-      vhost_user_connection_new_take_fd (vhost_fd_steal (&owned), VHOST_USER_ROLE_BACKEND, TRUE);
-  vhost_user_connection_set_protocol_features (channel, backend->acked_protocol);
-  if (!vhost_user_connection_start (channel, backend->reactor, on_channel_answer, on_channel_closed,
-                                    backend, error))
-    return FALSE;
-  drop_channel (backend);
-  backend->channel = g_steal_pointer (&channel);
-  return TRUE;
-}
-
 static void
 vhost_user_backend_config_changed (VhostBackend *base)
 {
@@ -382,127 +327,22 @@ vhost_user_backend_dispose (GObject *object)
 }
 
 static void
-vhost_user_backend_get_property (GObject *object, guint id, GValue *value, GParamSpec *pspec)
-{
-  VhostUserBackend *backend = VHOST_USER_BACKEND (object);
-
-  switch (id) {
-  case PROP_PROTOCOL_FEATURES:
-    g_value_set_uint64 (value, backend->offered_protocol);
-    break;
-  case PROP_ACKED_PROTOCOL_FEATURES:
-    g_value_set_uint64 (value, backend->acked_protocol);
-    break;
-  case PROP_TIMEOUT:
-    g_value_set_uint (value, backend->timeout);
-    break;
-  case PROP_DRAIN_TIMEOUT:
-    g_value_set_uint (value, backend->drain_timeout);
-    break;
-  case PROP_RECONNECT_INTERVAL:
-    g_value_set_uint (value, backend->reconnect_interval);
-    break;
-  default:
-    G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
-  }
-}
-
-static void
-vhost_user_backend_set_property (GObject *object, guint id, const GValue *value, GParamSpec *pspec)
-{
-  VhostUserBackend *backend = VHOST_USER_BACKEND (object);
-
-  switch (id) {
-  case PROP_PROTOCOL_FEATURES:
-    backend->offered_protocol = g_value_get_uint64 (value);
-    break;
-  case PROP_TIMEOUT:
-    backend->timeout = g_value_get_uint (value);
-    break;
-  case PROP_DRAIN_TIMEOUT:
-    backend->drain_timeout = g_value_get_uint (value);
-    break;
-  case PROP_RECONNECT_INTERVAL:
-    backend->reconnect_interval = g_value_get_uint (value);
-    break;
-  default:
-    G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
-  }
-}
-
-static void
-install_properties (GObjectClass *object_class)
-{
-  const GParamFlags writable = G_PARAM_READWRITE | G_PARAM_CONSTRUCT | G_PARAM_STATIC_STRINGS;
-
-  /**
-   * VhostUserBackend:protocol-features:
-   *
-   * Bits of [enum@Vhost.UserProtocolFeature] that may be offered. Those that need something the
-   * device does not have, as CONFIG without a configuration space, are left out.
-   *
-   * Since: 1.0
-   */
-  properties[PROP_PROTOCOL_FEATURES] =
-      g_param_spec_uint64 ("protocol-features", NULL, NULL, 0, G_MAXUINT64,
-                           VHOST_USER_BACKEND_PROTOCOL_FEATURES, writable);
-  /**
-   * VhostUserBackend:acked-protocol-features:
-   *
-   * The protocol features in use; 0 before they are negotiated.
-   *
-   * Since: 1.0
-   */
-  properties[PROP_ACKED_PROTOCOL_FEATURES] =
-      g_param_spec_uint64 ("acked-protocol-features", NULL, NULL, 0, G_MAXUINT64, 0,
-                           G_PARAM_READABLE | G_PARAM_STATIC_STRINGS);
-  /**
-   * VhostUserBackend:timeout:
-   *
-   * How long a front-end may take to finish a message it began, or to read an answer, in
-   * milliseconds. In force from the next connection on.
-   *
-   * Since: 1.0
-   */
-  properties[PROP_TIMEOUT] =
-      g_param_spec_uint ("timeout", NULL, NULL, 1, G_MAXINT, DEFAULT_TIMEOUT_MS, writable);
-  /**
-   * VhostUserBackend:drain-timeout:
-   *
-   * How long a queue that is being stopped waits for buffers in flight, in milliseconds. What was
-   * fetched last and not pushed by then goes back to the ring; anything else is given up.
-   *
-   * Since: 1.0
-   */
-  properties[PROP_DRAIN_TIMEOUT] =
-      g_param_spec_uint ("drain-timeout", NULL, NULL, 1, G_MAXINT, DEFAULT_TIMEOUT_MS, writable);
-  /**
-   * VhostUserBackend:reconnect-interval:
-   *
-   * Whether [method@Vhost.UserBackend.open] connects again after the front-end has left, and waits
-   * for one that does not listen yet: the pause between two attempts, in milliseconds. It doubles
-   * from attempt to attempt, up to one second. 0, as from the start, is off. In force from the next
-   * open() on.
-   *
-   * Since: 1.0
-   */
-  properties[PROP_RECONNECT_INTERVAL] =
-      g_param_spec_uint ("reconnect-interval", NULL, NULL, 0, G_MAXINT, 0, writable);
-  g_object_class_install_properties (object_class, N_PROPERTIES, properties);
-}
-
-static void
 vhost_user_backend_class_init (VhostUserBackendClass *klass)
 {
   GObjectClass *object_class = G_OBJECT_CLASS (klass);
   VhostBackendClass *backend_class = VHOST_BACKEND_CLASS (klass);
 
   object_class->dispose = vhost_user_backend_dispose;
-  object_class->get_property = vhost_user_backend_get_property;
-  object_class->set_property = vhost_user_backend_set_property;
   backend_class->config_changed = vhost_user_backend_config_changed;
   backend_class->queue_drained = vhost_user_backend_queue_drained;
-  install_properties (object_class);
+  backend_class->queue_called = vhost_user_backend_call_queue;
+  backend_class->queue_broken = vhost_user_backend_report_broken;
+  vhost_user_backend_install_properties (object_class);
+  vhost_user_backend_install_transfer (object_class);
+  vhost_user_backend_install_gpu (object_class);
+  vhost_user_backend_install_net ();
+  vhost_user_backend_install_crypto ();
+  vhost_user_backend_install_channel ();
 
   /**
    * VhostUserBackend::refused:
@@ -523,4 +363,5 @@ static void
 vhost_user_backend_init (VhostUserBackend *backend)
 {
   backend->listen_fd = -1;
+  vhost_user_backend_init_transfer (backend);
 }

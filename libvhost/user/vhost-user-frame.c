@@ -110,7 +110,7 @@ vhost_user_header_check (VhostUserRole role, gboolean expect_reply, guint32 requ
                             request, flags);
   if (rule == NULL)
     return vhost_set_error (error, VHOST_ERROR_UNKNOWN_REQUEST, "%srequest %u is unknown",
-                            role == VHOST_USER_ROLE_BACKEND ? "back-end " : "", request);
+                            role != VHOST_USER_ROLE_FRONTEND ? "back-end " : "", request);
   if (reply != !!expect_reply)
     return vhost_set_error (error, VHOST_ERROR_PROTOCOL, "%s: a %s where a %s must come",
                             rule->name, reply ? "reply" : "request", reply ? "request" : "reply");

@@ -6,6 +6,7 @@
 #include <string.h>
 #include "core/vhost-error-private.h"
 #include "user/vhost-user-frontend-private.h"
+#include "user/vhost-user-region-private.h"
 
 static gboolean
 is_acked (VhostUserFrontend *frontend, guint bit)
@@ -124,11 +125,24 @@ frontend_get_n_queues (VhostDevice *device)
   return VHOST_USER_FRONTEND (device)->n_queues;
 }
 
-static VhostUserRegion
-describe_region (const VhostMemoryRegion *region)
+/* With GPA_ADDRESSES there are no user addresses: the back-end does not learn ours. */
+static guint64
+get_user_address (VhostUserFrontend *frontend, const VhostMemoryRegion *region)
 {
-  return (VhostUserRegion){ region->guest_address, region->size, region->user_address,
-                            region->offset };
+  return is_acked (frontend, VHOST_USER_PROTOCOL_FEATURE_GPA_ADDRESSES) ? region->guest_address
+                                                                        : region->user_address;
+}
+
+static void
+describe_region (VhostUserFrontend *frontend, VhostUserFrame *frame, guint index,
+                 const VhostMemoryRegion *region)
+{
+  const VhostUserWireRegion wire = {
+    .region = { region->guest_address, region->size, get_user_address (frontend, region),
+                region->offset },
+  };
+
+  vhost_user_region_store (frame, index, frontend->acked_protocol, &wire);
 }
 
 static gboolean
@@ -152,12 +166,13 @@ send_table (VhostUserFrontend *frontend, VhostMemory *memory, GCancellable *canc
 {
   VhostUserFrame frame = { 0 };
 
-  vhost_user_frontend_init_request (&frame, VHOST_USER_FRONTEND_CODE_SET_MEM_TABLE,
-                                    8 + memory->n_regions * sizeof (VhostUserRegion));
+  vhost_user_frontend_init_request (
+      &frame, VHOST_USER_FRONTEND_CODE_SET_MEM_TABLE,
+      8 + memory->n_regions * (guint32) vhost_user_region_get_size (frontend->acked_protocol));
   frame.payload.table.n_regions = memory->n_regions;
   frame.fds.n = memory->n_regions;
   for (guint i = 0; i < memory->n_regions; i++) {
-    frame.payload.table.region[i] = describe_region (memory->regions[i]);
+    describe_region (frontend, &frame, i, memory->regions[i]);
     frame.fds.fd[i] = memory->regions[i]->fd; /* borrowed: the frame is not cleared */
   }
   if (!vhost_user_frontend_call (frontend, &frame, NULL, cancellable, error))
@@ -176,8 +191,9 @@ send_region (VhostUserFrontend *frontend, VhostUserFrontendCode code, VhostMemor
   VhostUserFrame frame = { 0 };
   VhostMemory *changed;
 
-  vhost_user_frontend_init_request (&frame, code, sizeof frame.payload.region);
-  frame.payload.region.region = describe_region (region);
+  vhost_user_frontend_init_request (
+      &frame, code, 8 + (guint32) vhost_user_region_get_size (frontend->acked_protocol));
+  describe_region (frontend, &frame, 0, region);
   if (code == VHOST_USER_FRONTEND_CODE_ADD_MEM_REG) {
     frame.fds.n = 1;
     frame.fds.fd[0] = region->fd; /* borrowed: the frame is not cleared */
@@ -301,7 +317,7 @@ find_user_address (VhostUserFrontend *frontend, guint64 guest_address, guint64 *
     const VhostMemoryRegion *region = frontend->memory->regions[i];
 
     if (guest_address - region->guest_address < region->size) {
-      *user_address = region->user_address + (guest_address - region->guest_address);
+      *user_address = get_user_address (frontend, region) + (guest_address - region->guest_address);
       return TRUE;
     }
   }
@@ -494,13 +510,20 @@ frontend_get_status (VhostDevice *device, GCancellable *cancellable, GError **er
 static gboolean
 frontend_set_status (VhostDevice *device, guint status, GCancellable *cancellable, GError **error)
 {
-  return call_number (device, VHOST_USER_FRONTEND_CODE_SET_STATUS, status, cancellable, error);
+  if (!call_number (device, VHOST_USER_FRONTEND_CODE_SET_STATUS, status, cancellable, error))
+    return FALSE;
+  if (status == 0)
+    vhost_user_frontend_reset_shmem (VHOST_USER_FRONTEND (device));
+  return TRUE;
 }
 
 static gboolean
 frontend_reset (VhostDevice *device, GCancellable *cancellable, GError **error)
 {
-  return call_empty (device, VHOST_USER_FRONTEND_CODE_RESET_DEVICE, cancellable, error);
+  if (!call_empty (device, VHOST_USER_FRONTEND_CODE_RESET_DEVICE, cancellable, error))
+    return FALSE;
+  vhost_user_frontend_reset_shmem (VHOST_USER_FRONTEND (device));
+  return TRUE;
 }
 
 void
@@ -527,5 +550,5 @@ vhost_user_frontend_init_device (gpointer data, gpointer user_data)
   iface->get_status = frontend_get_status;
   iface->set_status = frontend_set_status;
   iface->reset = frontend_reset;
-  iface->wait_readable = vhost_user_frontend_wait_readable;
+  vhost_user_frontend_init_notify (iface);
 }

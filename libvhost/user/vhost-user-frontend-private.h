@@ -9,6 +9,8 @@
 #include "user/vhost-user-frontend.h"
 #include "user/vhost-user-retry-private.h"
 
+typedef struct _VhostUserFrontendShmem VhostUserFrontendShmem;
+
 struct _VhostUserFrontend {
   GObject parent_instance;
 
@@ -39,6 +41,19 @@ struct _VhostUserFrontend {
   gint64 call_deadline; /* of the caller, while replaying; or -1 */
   VhostUserRetry retry;
   GSource *retry_timer;
+  gboolean calling; /* an answer is waited for: no other request may be made from inside */
+
+  /* what the back-end asked for on the channel */
+  VhostUserFrame *answer;        /* of the request whose signal is being emitted, or NULL */
+  GHashTable *objects;           /* UUIDs that it exports */
+  VhostUserFrontendShmem *shmem; /* NULL until its regions are known */
+  VhostUserFsDialect fs_dialect; /* property */
+  VhostTask notify_task;         /* queue-notify and queue-error of the queues below */
+  guint32 called[256 / 32];
+  guint32 broken[256 / 32];
+
+  guint state_timeout;    /* ms */
+  guint64 max_state_size; /* bytes */
 };
 
 #define VHOST_USER_FRONTEND_PROTOCOL_FEATURES                                                      \
@@ -48,7 +63,21 @@ struct _VhostUserFrontend {
    VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_CONFIG) |                                                \
    VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_RESET_DEVICE) |                                          \
    VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_CONFIGURE_MEM_SLOTS) |                                   \
-   VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_STATUS))
+   VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_STATUS) | VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_RARP) | \
+   VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_MTU) |                                                   \
+   VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_CROSS_ENDIAN) |                                          \
+   VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_CRYPTO_SESSION) |                                        \
+   VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_BACKEND_SEND_FD) |                                       \
+   VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_HOST_NOTIFIER) |                                         \
+   VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_SHARED_OBJECT) |                                         \
+   VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_DEVICE_STATE) |                                          \
+   VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_SHMEM) |                                                 \
+   VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_GPA_ADDRESSES))
+
+/* Those that are negotiated only when the application wants them. */
+#define VHOST_USER_FRONTEND_OPTIONAL_FEATURES                                                      \
+  (VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_INBAND_NOTIFICATIONS) |                                  \
+   VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_XEN_MMAP))
 
 /* Makes a request: no payload yet, zeroed up to @size. */
 void vhost_user_frontend_init_request (VhostUserFrame *frame, VhostUserFrontendCode code,
@@ -61,6 +90,55 @@ void vhost_user_frontend_init_request (VhostUserFrame *frame, VhostUserFrontendC
 gboolean vhost_user_frontend_call (VhostUserFrontend *frontend, VhostUserFrame *frame,
                                    VhostUserFrame *reply, GCancellable *cancellable,
                                    GError **error);
+
+/* Was what @rule asks for negotiated? */
+gboolean vhost_user_frontend_check_gate (VhostUserFrontend *frontend, const VhostUserRule *rule,
+                                         GError **error);
+
+/* vhost-user-frontend-channel.c: serves the requests of the back-end. */
+gboolean vhost_user_frontend_open_channel (VhostUserFrontend *frontend, GCancellable *cancellable,
+                                           GError **error);
+gboolean vhost_user_frontend_check_index (VhostUserFrontend *frontend, guint64 index,
+                                          GError **error);
+/* Emits a signal whose handlers may answer the request. */
+void vhost_user_frontend_emit_request (VhostUserFrontend *frontend, VhostUserFrame *answer,
+                                       guint signal, gpointer argument);
+void vhost_user_frontend_install_channel (GObjectClass *object_class);
+
+/* vhost-user-frontend-objects.c */
+void vhost_user_frontend_install_objects (GObjectClass *object_class);
+gboolean vhost_user_frontend_add_object (VhostUserFrontend *frontend, const VhostUserFrame *frame,
+                                         GError **error);
+gboolean vhost_user_frontend_remove_object (VhostUserFrontend *frontend,
+                                            const VhostUserFrame *frame, GError **error);
+gboolean vhost_user_frontend_lookup_object (VhostUserFrontend *frontend,
+                                            const VhostUserFrame *frame, VhostUserFrame *answer,
+                                            GError **error);
+void vhost_user_frontend_forget_objects (VhostUserFrontend *frontend);
+
+/* vhost-user-frontend-shmem.c */
+void vhost_user_frontend_install_shmem (GObjectClass *object_class);
+gboolean vhost_user_frontend_map_shmem (VhostUserFrontend *frontend, const VhostUserFrame *frame,
+                                        GError **error);
+gboolean vhost_user_frontend_unmap_shmem (VhostUserFrontend *frontend, const VhostUserFrame *frame,
+                                          GError **error);
+void vhost_user_frontend_reset_shmem (VhostUserFrontend *frontend);
+void vhost_user_frontend_forget_shmem (VhostUserFrontend *frontend);
+
+/* vhost-user-frontend-host-notifier.c */
+void vhost_user_frontend_install_host_notifier (void);
+gboolean vhost_user_frontend_hears_host_notifier (VhostUserFrontend *frontend);
+gboolean vhost_user_frontend_serve_host_notifier (VhostUserFrontend *frontend,
+                                                  const VhostUserFrame *frame, GError **error);
+
+/* vhost-user-frontend-notify.c: the part of the device interface that does without descriptors */
+void vhost_user_frontend_init_notify (VhostDeviceInterface *iface);
+void vhost_user_frontend_init_calls (VhostUserFrontend *frontend);
+void vhost_user_frontend_forget_calls (VhostUserFrontend *frontend);
+gboolean vhost_user_frontend_serve_vring_call (VhostUserFrontend *frontend,
+                                               const VhostUserFrame *frame, GError **error);
+gboolean vhost_user_frontend_serve_vring_err (VhostUserFrontend *frontend,
+                                              const VhostUserFrame *frame, GError **error);
 
 /* vhost-user-frontend-device.c */
 void vhost_user_frontend_init_device (gpointer iface, gpointer data);

@@ -196,8 +196,8 @@ wait_once (VhostUserFrontend *frontend, int fd, gint64 deadline, GCancellable *c
     g_cancellable_release_fd (cancellable);
   if (g_cancellable_set_error_if_cancelled (cancellable, error))
     return FALSE;
-  *readable = fds[WANTED].revents != 0;
-  if (*readable)
+  *readable = fds[fd >= 0 ? WANTED : CHANNEL].revents != 0;
+  if (*readable && fd >= 0)
     return TRUE;
   if (fds[CHANNEL].revents != 0)
     vhost_user_connection_process (fds[CHANNEL].revents, frontend->channel);
@@ -211,6 +211,18 @@ static gboolean
 is_gone (VhostUserFrontend *frontend)
 {
   return frontend->connection == NULL && !frontend->reconnecting;
+}
+
+/* Is there anything that a wait can end with? */
+static gboolean
+check_wait (VhostUserFrontend *frontend, int fd, GError **error)
+{
+  if (frontend->calling)
+    return vhost_set_error (error, VHOST_ERROR_BAD_STATE,
+                            "a request waits for its answer; this is one of its signals");
+  if (fd < 0 && frontend->channel == NULL && !frontend->reconnecting && !is_gone (frontend))
+    return vhost_set_error (error, VHOST_ERROR_DISCONNECTED, "there is no back-end channel");
+  return TRUE;
 }
 
 static gboolean
@@ -230,7 +242,8 @@ vhost_user_frontend_wait_readable (VhostDevice *device, int fd, guint timeout,
   do {
     if (is_gone (frontend))
       deadline = 0; /* looks once */
-    if (!wait_once (frontend, fd, deadline, cancellable, &readable, error))
+    if (!check_wait (frontend, fd, error) ||
+        !wait_once (frontend, fd, deadline, cancellable, &readable, error))
       return FALSE;
   } while (!readable && !is_late (deadline));
   if (readable)

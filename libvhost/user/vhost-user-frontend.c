@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Drives a device that is served at the other end of a vhost-user socket: the handshake, requests
- * and their answers, the back-end channel. One thread: calls block on the socket, with a deadline,
- * and serve the channel while they wait; between calls the thread-default main context of open()
- * watches for the back-end to leave. (vhost-user, “Communication”, REPLY_ACK, “Back-end
- * communication”) */
+ * and their answers. One thread: calls block on the socket, with a deadline, and serve the channel
+ * while they wait; between calls the thread-default main context of open() watches for the back-end
+ * to leave. (vhost-user, “Communication”, REPLY_ACK) */
 
 #include <errno.h>
 #include <sys/socket.h>
 #include "core/vhost-error-private.h"
+#include "user/vhost-user-dependencies-private.h"
 #include "user/vhost-user-frontend-private.h"
+#include <libvhost/vhost-enum-types.h>
 
 G_DEFINE_FINAL_TYPE_WITH_CODE (
     VhostUserFrontend, vhost_user_frontend, G_TYPE_OBJECT,
@@ -17,6 +18,8 @@ G_DEFINE_FINAL_TYPE_WITH_CODE (
 #define DEFAULT_TIMEOUT_MS 10000
 #define DEFAULT_RECONNECT_TIMEOUT_MS 30000
 #define MAX_QUEUES 256
+#define STATE_TIMEOUT_MS 60000
+#define MAX_STATE_SIZE (64 << 20)
 
 enum {
   PROP_PROTOCOL_FEATURES = 1,
@@ -24,6 +27,9 @@ enum {
   PROP_TIMEOUT,
   PROP_RECONNECT_INTERVAL,
   PROP_RECONNECT_TIMEOUT,
+  PROP_FS_DIALECT,
+  PROP_STATE_TIMEOUT,
+  PROP_MAX_STATE_SIZE,
   N_PROPERTIES,
 };
 
@@ -34,6 +40,7 @@ vhost_user_frontend_drop_connection (VhostUserFrontend *frontend)
 {
   vhost_watch_clear (&frontend->idle_watch);
   vhost_task_cancel (&frontend->config_task);
+  vhost_user_frontend_forget_calls (frontend);
   if (frontend->channel != NULL)
     vhost_user_connection_close (frontend->channel);
   if (frontend->connection != NULL)
@@ -44,6 +51,8 @@ vhost_user_frontend_drop_connection (VhostUserFrontend *frontend)
   frontend->acked_protocol = 0;
   frontend->offered = 0;
   frontend->n_queues = 0;
+  vhost_user_frontend_forget_objects (frontend);
+  vhost_user_frontend_forget_shmem (frontend);
 }
 
 void
@@ -83,8 +92,9 @@ is_protocol_acked (VhostUserFrontend *frontend, guint bit)
   return vhost_word_has (frontend->acked_protocol, bit);
 }
 
-static gboolean
-check_gate (VhostUserFrontend *frontend, const VhostUserRule *rule, GError **error)
+gboolean
+vhost_user_frontend_check_gate (VhostUserFrontend *frontend, const VhostUserRule *rule,
+                                GError **error)
 {
   if (rule->gate >= 0 && !is_protocol_acked (frontend, (guint) rule->gate))
     return vhost_set_error (error, VHOST_ERROR_NOT_NEGOTIATED,
@@ -92,7 +102,7 @@ check_gate (VhostUserFrontend *frontend, const VhostUserRule *rule, GError **err
                             vhost_user_protocol_feature_get_name ((guint) rule->gate));
   if (rule->feature >= 0 && !vhost_word_has (frontend->offered, (guint) rule->feature))
     return vhost_set_error (error, VHOST_ERROR_NOT_NEGOTIATED, "feature %s is not offered",
-                            vhost_feature_get_name (VHOST_DEVICE_ID_NONE, (guint) rule->feature));
+                            vhost_feature_get_name (rule->device, (guint) rule->feature));
   return TRUE;
 }
 
@@ -101,10 +111,14 @@ check_gate (VhostUserFrontend *frontend, const VhostUserRule *rule, GError **err
 static gint64
 get_deadline (VhostUserFrontend *frontend, guint32 request)
 {
-  gint64 patience = request == VHOST_USER_FRONTEND_CODE_GET_VRING_BASE ? 2 : 1;
-  gint64 deadline =
-      g_get_monotonic_time () + patience * frontend->timeout * G_TIME_SPAN_MILLISECOND;
+  gint64 timeout = frontend->timeout;
+  gint64 deadline;
 
+  if (request == VHOST_USER_FRONTEND_CODE_GET_VRING_BASE)
+    timeout *= 2;
+  else if (request == VHOST_USER_FRONTEND_CODE_CHECK_DEVICE_STATE)
+    timeout = frontend->state_timeout;
+  deadline = g_get_monotonic_time () + timeout * G_TIME_SPAN_MILLISECOND;
   return frontend->call_deadline < 0 ? deadline : MIN (deadline, frontend->call_deadline);
 }
 
@@ -112,9 +126,13 @@ static gboolean
 receive_answer (VhostUserFrontend *frontend, guint32 request, VhostUserFrame *reply,
                 GCancellable *cancellable, GError **error)
 {
+  g_autoptr (VhostUserConnection) channel = NULL;
+
+  /* Whoever serves the channel may close the front-end. */
+  g_set_object (&channel, frontend->channel);
   if (!vhost_user_connection_receive_frame (frontend->connection, reply,
-                                            get_deadline (frontend, request), frontend->channel,
-                                            cancellable, error))
+                                            get_deadline (frontend, request), channel, cancellable,
+                                            error))
     return FALSE;
   if (reply->request == request)
     return TRUE;
@@ -126,19 +144,26 @@ static gboolean
 exchange (VhostUserFrontend *frontend, VhostUserFrame *frame, VhostUserFrame *reply,
           GCancellable *cancellable, GError **error)
 {
-  if (!vhost_user_connection_send_frame_serving (frontend->connection, frame, frontend->channel,
-                                                 cancellable, error))
-    return FALSE;
-  return reply == NULL || receive_answer (frontend, frame->request, reply, cancellable, error);
+  gboolean done;
+
+  frontend->calling = TRUE;
+  done = vhost_user_connection_send_frame_serving (frontend->connection, frame, frontend->channel,
+                                                   cancellable, error) &&
+         (reply == NULL || receive_answer (frontend, frame->request, reply, cancellable, error));
+  frontend->calling = FALSE;
+  return done;
 }
 
 static gboolean
 check_call (VhostUserFrontend *frontend, const VhostUserRule *rule, GCancellable *cancellable,
             GError **error)
 {
+  if (frontend->calling)
+    return vhost_set_error (error, VHOST_ERROR_BAD_STATE,
+                            "another request waits for its answer; this is one of its signals");
   return vhost_user_frontend_check_open (frontend, cancellable, error) &&
          !g_cancellable_set_error_if_cancelled (cancellable, error) &&
-         check_gate (frontend, rule, error);
+         vhost_user_frontend_check_gate (frontend, rule, error);
 }
 
 /* What the back-end took is remembered for the next one. */
@@ -228,67 +253,6 @@ emit_config_changed (gpointer data)
 }
 
 static gboolean
-serve_channel_request (VhostUserFrontend *frontend, const VhostUserFrame *frame, GError **error)
-{
-  const VhostUserRule *rule = vhost_user_rule_find (VHOST_USER_ROLE_BACKEND, frame->request);
-
-  if (!check_gate (frontend, rule, error))
-    return FALSE;
-  if (frame->request != VHOST_USER_BACKEND_CODE_CONFIG_CHANGE_MSG)
-    return vhost_set_error (error, VHOST_ERROR_NOT_NEGOTIATED, "its feature is not in use");
-  vhost_reactor_queue_task (frontend->reactor, &frontend->config_task);
-  return TRUE;
-}
-
-static void
-on_channel_request (VhostUserConnection *channel, VhostUserFrame *frame, gpointer data)
-{
-  VhostUserFrontend *frontend = data;
-  g_auto (VhostUserFrame) ack = { 0 };
-  g_autoptr (GError) error = NULL;
-  gboolean done = serve_channel_request (frontend, frame, &error);
-
-  if (!done)
-    g_info ("%s: %s", vhost_user_get_request_name (VHOST_USER_ROLE_BACKEND, frame->request),
-            error->message);
-  if ((frame->flags & VHOST_USER_FLAGS_NEED_REPLY) == 0 ||
-      !is_protocol_acked (frontend, VHOST_USER_PROTOCOL_FEATURE_REPLY_ACK))
-    return;
-  vhost_user_frame_init (&ack, frame->request, VHOST_USER_FLAGS_VERSION | VHOST_USER_FLAGS_REPLY,
-                         sizeof ack.payload.u64);
-  ack.payload.u64 = done ? 0 : 1;
-  vhost_user_connection_send_frame (channel, &ack, NULL, NULL);
-}
-
-/* The channel alone may break: the device goes on, its requests no longer arrive. */
-static void
-on_channel_closed (VhostUserConnection *channel, const GError *error, gpointer data)
-{
-  VhostUserFrontend *frontend = data;
-
-  if (frontend->channel == channel)
-    g_clear_object (&frontend->channel);
-}
-
-static gboolean
-open_channel (VhostUserFrontend *frontend, GCancellable *cancellable, GError **error)
-{
-  g_auto (VhostUserFrame) frame = { 0 };
-  int pair[2];
-
-  /* The end that is handed over blocks: some back-ends count on it. */
-  if (socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
-    return vhost_set_error_from_errno (error, errno, "cannot make the back-end channel");
-  frontend->channel = vhost_user_connection_new_take_fd (pair[0], VHOST_USER_ROLE_BACKEND, FALSE);
-  vhost_user_connection_set_protocol_features (frontend->channel, frontend->acked_protocol);
-  vhost_user_frontend_init_request (&frame, VHOST_USER_FRONTEND_CODE_SET_BACKEND_REQ_FD, 0);
-  frame.fds = (VhostFdSet){ .n = 1, .fd = { pair[1] } };
-  return vhost_user_connection_start (frontend->channel, frontend->reactor, on_channel_request,
-                                      on_channel_closed, frontend, error) &&
-         vhost_user_frontend_call (frontend, &frame, NULL, cancellable, error);
-}
-
-static gboolean
 ask_number (VhostUserFrontend *frontend, VhostUserFrontendCode code, guint64 *number,
             GCancellable *cancellable, GError **error)
 {
@@ -310,6 +274,18 @@ get_wanted_protocol (VhostUserFrontend *frontend)
                              : frontend->wanted_protocol;
 }
 
+static guint64
+choose_protocol (VhostUserFrontend *frontend)
+{
+  guint64 known = VHOST_USER_FRONTEND_PROTOCOL_FEATURES | VHOST_USER_FRONTEND_OPTIONAL_FEATURES;
+
+  if (!vhost_user_frontend_hears_host_notifier (frontend))
+    known &= ~VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_HOST_NOTIFIER);
+  known &= ~vhost_user_fs_get_hidden_features (frontend->fs_dialect);
+  return vhost_user_protocol_features_drop_orphans (frontend->offered_protocol &
+                                                    get_wanted_protocol (frontend) & known);
+}
+
 static gboolean
 negotiate_protocol (VhostUserFrontend *frontend, GCancellable *cancellable, GError **error)
 {
@@ -322,8 +298,7 @@ negotiate_protocol (VhostUserFrontend *frontend, GCancellable *cancellable, GErr
     return FALSE;
   vhost_user_frontend_init_request (&frame, VHOST_USER_FRONTEND_CODE_SET_PROTOCOL_FEATURES,
                                     sizeof frame.payload.u64);
-  frame.payload.u64 = frontend->offered_protocol & get_wanted_protocol (frontend) &
-                      VHOST_USER_FRONTEND_PROTOCOL_FEATURES;
+  frame.payload.u64 = choose_protocol (frontend);
   if (!vhost_user_frontend_call (frontend, &frame, NULL, cancellable, error))
     return FALSE;
   frontend->acked_protocol = frame.payload.u64;
@@ -362,7 +337,7 @@ shake_hands (VhostUserFrontend *frontend, GCancellable *cancellable, GError **er
          negotiate_protocol (frontend, cancellable, error) &&
          ask_limits (frontend, cancellable, error) &&
          (!is_protocol_acked (frontend, VHOST_USER_PROTOCOL_FEATURE_BACKEND_REQ) ||
-          open_channel (frontend, cancellable, error)) &&
+          vhost_user_frontend_open_channel (frontend, cancellable, error)) &&
          vhost_device_set_owner (VHOST_DEVICE (frontend), cancellable, error);
 }
 
@@ -469,6 +444,15 @@ vhost_user_frontend_get_property (GObject *object, guint id, GValue *value, GPar
   case PROP_RECONNECT_TIMEOUT:
     g_value_set_uint (value, frontend->reconnect_timeout);
     break;
+  case PROP_FS_DIALECT:
+    g_value_set_enum (value, frontend->fs_dialect);
+    break;
+  case PROP_STATE_TIMEOUT:
+    g_value_set_uint (value, frontend->state_timeout);
+    break;
+  case PROP_MAX_STATE_SIZE:
+    g_value_set_uint64 (value, frontend->max_state_size);
+    break;
   default:
     G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
   }
@@ -492,6 +476,16 @@ vhost_user_frontend_set_property (GObject *object, guint id, const GValue *value
   case PROP_RECONNECT_TIMEOUT:
     frontend->reconnect_timeout = g_value_get_uint (value);
     break;
+  case PROP_FS_DIALECT:
+    if (frontend->connection == NULL)
+      frontend->fs_dialect = g_value_get_enum (value);
+    break;
+  case PROP_STATE_TIMEOUT:
+    frontend->state_timeout = g_value_get_uint (value);
+    break;
+  case PROP_MAX_STATE_SIZE:
+    frontend->max_state_size = g_value_get_uint64 (value);
+    break;
   default:
     G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
   }
@@ -510,7 +504,8 @@ vhost_user_frontend_class_init (VhostUserFrontendClass *klass)
   /**
    * VhostUserFrontend:protocol-features:
    *
-   * Bits of [enum@Vhost.UserProtocolFeature] that may be negotiated.
+   * Bits of [enum@Vhost.UserProtocolFeature] that may be negotiated. INBAND_NOTIFICATIONS and
+   * XEN_MMAP are not among them from the start.
    *
    * Since: 1.0
    */
@@ -568,7 +563,37 @@ vhost_user_frontend_class_init (VhostUserFrontendClass *klass)
    */
   properties[PROP_RECONNECT_TIMEOUT] = g_param_spec_uint (
       "reconnect-timeout", NULL, NULL, 1, G_MAXINT, DEFAULT_RECONNECT_TIMEOUT_MS, writable);
+  /**
+   * VhostUserFrontend:fs-dialect:
+   *
+   * Which draft's numbers the virtio-fs requests of the back-end have; see
+   * [signal@Vhost.UserFrontend::fs-request]. Cannot be changed while there is a back-end.
+   *
+   * Since: 1.0
+   */
+  properties[PROP_FS_DIALECT] = g_param_spec_enum (
+      "fs-dialect", NULL, NULL, VHOST_TYPE_USER_FS_DIALECT, VHOST_USER_FS_DIALECT_NONE, writable);
+  /**
+   * VhostUserFrontend:state-timeout:
+   *
+   * How long the back-end may take to write or read its internal state, and once more to say that
+   * it did, in milliseconds.
+   *
+   * Since: 1.0
+   */
+  properties[PROP_STATE_TIMEOUT] =
+      g_param_spec_uint ("state-timeout", NULL, NULL, 1, G_MAXINT, STATE_TIMEOUT_MS, writable);
+  /**
+   * VhostUserFrontend:max-state-size:
+   *
+   * How many bytes of state [method@Vhost.UserFrontend.save_state] accepts.
+   *
+   * Since: 1.0
+   */
+  properties[PROP_MAX_STATE_SIZE] =
+      g_param_spec_uint64 ("max-state-size", NULL, NULL, 1, G_MAXINT, MAX_STATE_SIZE, writable);
   g_object_class_install_properties (object_class, N_PROPERTIES, properties);
+  vhost_user_frontend_install_channel (object_class);
 }
 
 static void
@@ -577,4 +602,5 @@ vhost_user_frontend_init (VhostUserFrontend *frontend)
   frontend->listen_fd = -1;
   frontend->call_deadline = -1;
   vhost_task_init (&frontend->config_task, emit_config_changed, frontend);
+  vhost_user_frontend_init_calls (frontend);
 }

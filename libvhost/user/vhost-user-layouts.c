@@ -129,6 +129,21 @@ static const Field shmem_config_fields[] = {
 
 static const Field memory_sizes_fields[] = { { NULL, 0, 8, HEX } };
 
+#define FS_ENTRY(member, i)                                                                        \
+  {                                                                                                \
+#member "[" #i "]", G_STRUCT_OFFSET(VhostUserFsEntries, member) + 8 * (i), 8, HEX              \
+  }
+#define FS_ARRAY(member)                                                                           \
+  FS_ENTRY (member, 0), FS_ENTRY (member, 1), FS_ENTRY (member, 2), FS_ENTRY (member, 3),          \
+      FS_ENTRY (member, 4), FS_ENTRY (member, 5), FS_ENTRY (member, 6), FS_ENTRY (member, 7)
+
+static const Field fs_fields[] = {
+  FS_ARRAY (fd_offset),
+  FS_ARRAY (cache_offset),
+  FS_ARRAY (len),
+  FS_ARRAY (flags),
+};
+
 #define FIELDS(name) .fields = name##_fields, .n_fields = G_N_ELEMENTS (name##_fields)
 #define EACH(name) .each = name##_fields, .n_each = G_N_ELEMENTS (name##_fields)
 
@@ -166,6 +181,7 @@ static const Shape shapes[] = {
   [VHOST_USER_LAYOUT_SHMEM_MAP] = { sizeof (VhostUserShmemMap), FIELDS (shmem_map) },
   [VHOST_USER_LAYOUT_SHMEM_CONFIG] = { sizeof (VhostUserShmemConfig), FIELDS (shmem_config),
                                        "memory_sizes", EACH (memory_sizes) },
+  [VHOST_USER_LAYOUT_FS] = { sizeof (VhostUserFsEntries), FIELDS (fs) },
 };
 
 guint

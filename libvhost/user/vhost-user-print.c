@@ -213,6 +213,6 @@ vhost_user_frame_show (VhostUserRole role, const char *arrow, const VhostUserFra
     return;
   text = vhost_user_frame_to_string (role, frame);
   vhost_debug_print (
-      "%s %s %s%s%s", role == VHOST_USER_ROLE_BACKEND ? "vhost-user-backend" : "vhost-user", arrow,
+      "%s %s %s%s%s", role != VHOST_USER_ROLE_FRONTEND ? "vhost-user-backend" : "vhost-user", arrow,
       text, error != NULL ? " — refused: " : "", error != NULL ? error->message : "");
 }

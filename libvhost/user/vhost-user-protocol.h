@@ -10,6 +10,10 @@ G_BEGIN_DECLS
  * VhostUserRole:
  * @VHOST_USER_ROLE_FRONTEND: the front-end asks (the main socket)
  * @VHOST_USER_ROLE_BACKEND: the back-end asks (the back-end channel)
+ * @VHOST_USER_ROLE_BACKEND_FS_2020_01: the same, with %VHOST_USER_FS_DIALECT_DRAFT_2020_01
+ * @VHOST_USER_ROLE_BACKEND_FS_2020_03: the same, with %VHOST_USER_FS_DIALECT_DRAFT_2020_03
+ * @VHOST_USER_ROLE_BACKEND_FS_2020_07: the same, with %VHOST_USER_FS_DIALECT_DRAFT_2020_07
+ * @VHOST_USER_ROLE_BACKEND_FS_2024: the same, with %VHOST_USER_FS_DIALECT_DRAFT_2024
  *
  * Whose requests a socket carries: the two have number spaces of their own. The other side only
  * answers.
@@ -19,7 +23,51 @@ G_BEGIN_DECLS
 typedef enum {
   VHOST_USER_ROLE_FRONTEND,
   VHOST_USER_ROLE_BACKEND,
+  VHOST_USER_ROLE_BACKEND_FS_2020_01,
+  VHOST_USER_ROLE_BACKEND_FS_2020_03,
+  VHOST_USER_ROLE_BACKEND_FS_2020_07,
+  VHOST_USER_ROLE_BACKEND_FS_2024,
 } VhostUserRole;
+
+/**
+ * VhostUserFsDialect:
+ * @VHOST_USER_FS_DIALECT_NONE: these requests are unknown, as in the specification
+ * @VHOST_USER_FS_DIALECT_DRAFT_2020_01: MAP, UNMAP, SYNC are 4 to 6
+ * @VHOST_USER_FS_DIALECT_DRAFT_2020_03: MAP, UNMAP, SYNC, IO are 4 to 7
+ * @VHOST_USER_FS_DIALECT_DRAFT_2020_07: 6 to 9
+ * @VHOST_USER_FS_DIALECT_DRAFT_2024: 1000 to 1003
+ *
+ * Numbers of the requests by which a virtio-fs back-end mapped files into the DAX window, before
+ * the specification had SHMEM. They were never merged and hide requests that were; both ends have
+ * to be told of them.
+ *
+ * Since: 1.0
+ */
+typedef enum {
+  VHOST_USER_FS_DIALECT_NONE,
+  VHOST_USER_FS_DIALECT_DRAFT_2020_01,
+  VHOST_USER_FS_DIALECT_DRAFT_2020_03,
+  VHOST_USER_FS_DIALECT_DRAFT_2020_07,
+  VHOST_USER_FS_DIALECT_DRAFT_2024,
+} VhostUserFsDialect;
+
+/**
+ * VhostUserFsRequest:
+ * @VHOST_USER_FS_REQUEST_MAP: map pieces of a file into the window; takes a descriptor
+ * @VHOST_USER_FS_REQUEST_UNMAP: unmap pieces of the window
+ * @VHOST_USER_FS_REQUEST_SYNC: write pieces of the window back
+ * @VHOST_USER_FS_REQUEST_IO: read or write a file on behalf of the guest; takes a descriptor
+ *
+ * The requests of a #VhostUserFsDialect.
+ *
+ * Since: 1.0
+ */
+typedef enum {
+  VHOST_USER_FS_REQUEST_MAP,
+  VHOST_USER_FS_REQUEST_UNMAP,
+  VHOST_USER_FS_REQUEST_SYNC,
+  VHOST_USER_FS_REQUEST_IO,
+} VhostUserFsRequest;
 
 /**
  * VhostUserFrontendCode:

@@ -26,6 +26,7 @@ typedef enum {
   VHOST_USER_LAYOUT_TRANSFER,
   VHOST_USER_LAYOUT_SHMEM_MAP,
   VHOST_USER_LAYOUT_SHMEM_CONFIG,
+  VHOST_USER_LAYOUT_FS,
 } VhostUserLayout;
 
 typedef enum {
@@ -70,6 +71,12 @@ typedef struct {
 /* Rules of one role, by request number; n in *@n. Entry 0 is request 1. */
 const VhostUserRule *vhost_user_rules_get (VhostUserRole role, guint *n);
 const VhostUserRule *vhost_user_rule_find (VhostUserRole role, guint request); /* NULL: unknown */
+
+/* The channel's role when virtio-fs requests of a draft are in use, and their numbers (0: the draft
+ * has none). They hide requests of the specification, whose features cannot be negotiated then. */
+VhostUserRole vhost_user_role_of_channel (VhostUserFsDialect dialect);
+guint vhost_user_fs_get_number (VhostUserFsDialect dialect, VhostUserFsRequest request);
+guint64 vhost_user_fs_get_hidden_features (VhostUserFsDialect dialect);
 
 /* How a field is shown. */
 typedef enum {

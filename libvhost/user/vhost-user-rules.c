@@ -3,6 +3,7 @@
  * it is allowed. Constant data, any thread. (vhost-user, “Front-end message types”, “Back-end
  * message types”) */
 
+#include "core/vhost-features-private.h"
 #include "user/vhost-user-rules-private.h"
 
 #define FRONTEND(code) .request = VHOST_USER_FRONTEND_CODE_##code, .name = #code
@@ -93,6 +94,64 @@ static const VhostUserRule backend_rules[] = {
 };
 /* clang-format on */
 
+/* The drafts of virtio-fs: the same requests, from another number on. */
+#define FS(number, what, fds, bit)                                                                 \
+  {                                                                                                \
+    .request = number, .name = "FS_" #what, BODY_FD (FS, fds), ACK, GATE (bit)                     \
+  }
+#define FS_RULES(first)                                                                            \
+  {                                                                                                \
+    FS (first, MAP, ONE, BACKEND_SEND_FD), FS ((first) + 1, UNMAP, NONE, BACKEND_REQ),             \
+        FS ((first) + 2, SYNC, NONE, BACKEND_REQ), FS ((first) + 3, IO, ONE, BACKEND_SEND_FD)      \
+  }
+
+static const struct {
+  guint n;
+  VhostUserRule rules[4];
+} fs_dialects[] = {
+  [VHOST_USER_FS_DIALECT_DRAFT_2020_01] = { 3, FS_RULES (4) },
+  [VHOST_USER_FS_DIALECT_DRAFT_2020_03] = { 4, FS_RULES (4) },
+  [VHOST_USER_FS_DIALECT_DRAFT_2020_07] = { 4, FS_RULES (6) },
+  [VHOST_USER_FS_DIALECT_DRAFT_2024] = { 4, FS_RULES (1000) },
+};
+
+VhostUserRole
+vhost_user_role_of_channel (VhostUserFsDialect dialect)
+{
+  return VHOST_USER_ROLE_BACKEND + dialect;
+}
+
+guint
+vhost_user_fs_get_number (VhostUserFsDialect dialect, VhostUserFsRequest request)
+{
+  return request < fs_dialects[dialect].n ? fs_dialects[dialect].rules[request].request : 0;
+}
+
+guint64
+vhost_user_fs_get_hidden_features (VhostUserFsDialect dialect)
+{
+  guint64 hidden = 0;
+
+  for (guint i = 0; i < fs_dialects[dialect].n; i++) {
+    guint request = fs_dialects[dialect].rules[i].request;
+
+    if (request <= G_N_ELEMENTS (backend_rules))
+      hidden |= VHOST_BIT (backend_rules[request - 1].gate);
+  }
+  return hidden;
+}
+
+static const VhostUserRule *
+find_fs_rule (VhostUserRole role, guint request)
+{
+  guint dialect = role > VHOST_USER_ROLE_BACKEND ? role - VHOST_USER_ROLE_BACKEND : 0;
+  guint first = fs_dialects[dialect].rules[0].request;
+
+  return request >= first && request - first < fs_dialects[dialect].n
+             ? &fs_dialects[dialect].rules[request - first]
+             : NULL;
+}
+
 const VhostUserRule *
 vhost_user_rules_get (VhostUserRole role, guint *n)
 {
@@ -109,7 +168,10 @@ vhost_user_rule_find (VhostUserRole role, guint request)
 {
   guint n;
   const VhostUserRule *rules = vhost_user_rules_get (role, &n);
+  const VhostUserRule *fs_rule = find_fs_rule (role, request);
 
+  if (fs_rule != NULL)
+    return fs_rule;
   return request >= 1 && request <= n ? &rules[request - 1] : NULL;
 }
 

@@ -11,7 +11,10 @@
 #define VHOST_USER_MAX_PAYLOAD 4096
 #define VHOST_USER_MAX_CONFIG 256
 #define VHOST_USER_MAX_TABLE_REGIONS 8 /* in SET_MEM_TABLE */
-#define VHOST_USER_MAX_SLOTS 509       /* with ADD_MEM_REG */
+#define VHOST_USER_MAX_SHMEM_REGIONS 256
+#define VHOST_USER_UUID_SIZE 16
+#define VHOST_USER_FS_ENTRIES 8
+#define VHOST_USER_MAX_SLOTS 509 /* with ADD_MEM_REG */
 #define VHOST_USER_VRING_INDEX_MASK 0xff
 #define VHOST_USER_VRING_NOFD 0x100
 
@@ -99,8 +102,19 @@ typedef struct {
 typedef struct {
   guint32 n_regions;
   guint32 padding;
-  guint64 memory_sizes[256];
+  guint64 memory_sizes[VHOST_USER_MAX_SHMEM_REGIONS];
 } VhostUserShmemConfig;
+
+#define VHOST_USER_SHMEM_WRITABLE 1u    /* in the flags of a mapping */
+#define VHOST_USER_TRANSFER_NOFD 0x100u /* in the answer to SET_DEVICE_STATE_FD */
+
+/* Of virtio-fs, in drafts only; a length of 0 is an unused entry. */
+typedef struct {
+  guint64 fd_offset[VHOST_USER_FS_ENTRIES];
+  guint64 cache_offset[VHOST_USER_FS_ENTRIES];
+  guint64 len[VHOST_USER_FS_ENTRIES];
+  guint64 flags[VHOST_USER_FS_ENTRIES];
+} VhostUserFsEntries;
 
 #define VHOST_USER_CRYPTO_SESSION_SIZE 1072
 
@@ -117,6 +131,7 @@ G_STATIC_ASSERT (sizeof (VhostUserInflightArea) == 24);
 G_STATIC_ASSERT (sizeof (VhostUserStateTransfer) == 8);
 G_STATIC_ASSERT (sizeof (VhostUserShmemMap) == 40);
 G_STATIC_ASSERT (sizeof (VhostUserShmemConfig) == 2056);
+G_STATIC_ASSERT (sizeof (VhostUserFsEntries) == 256);
 
 /* One message, whole: header, payload, and the descriptors it owns. */
 typedef struct {
@@ -138,6 +153,8 @@ typedef struct {
     VhostUserStateTransfer transfer;
     VhostUserShmemMap shmem_map;
     VhostUserShmemConfig shmem_config;
+    VhostUserFsEntries fs;
+    guint8 uuid[VHOST_USER_UUID_SIZE];
   } payload;
   VhostFdSet fds;
 } VhostUserFrame;

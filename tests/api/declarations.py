@@ -7,7 +7,7 @@ import library
 
 MARK = re.compile(r"VHOST_AVAILABLE_IN_\d+_\d+\b")
 DECLARE = re.compile(r"(?:VHOST_AVAILABLE_IN_\d+_\d+\s+)?"
-                     r"G_DECLARE_(\w+) \((\w+), (\w+), (\w+), (\w+), \w+\)")
+                     r"G_DECLARE_(\w+) \((\w+),\s+(\w+),\s+(\w+),\s+(\w+),\s+\w+\)")
 CLEANUP = re.compile(r"G_DEFINE_AUTO\w+ \([^)]*\)")
 MACRO = re.compile(r"^\s*#\s*define\s+(\w+)", re.MULTILINE)
 DIRECTIVE = re.compile(r"^\s*#(?:[^\n\\]|\\\n|\\.)*$", re.MULTILINE)

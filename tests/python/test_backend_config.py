@@ -72,7 +72,8 @@ class ProtocolFeatures(Session):
     def test_all_that_can_be_served_are_offered(self):
         self.assertEqual(self.peer.ask_u64(Req.GET_PROTOCOL_FEATURES),
                          word(Proto.MQ, Proto.REPLY_ACK, Proto.BACKEND_REQ, Proto.RESET_DEVICE,
-                              Proto.CONFIGURE_MEM_SLOTS, Proto.STATUS))
+                              Proto.CONFIGURE_MEM_SLOTS, Proto.STATUS, Proto.BACKEND_SEND_FD,
+                              Proto.HOST_NOTIFIER, Proto.SHARED_OBJECT, Proto.GPA_ADDRESSES))
 
     def test_config_is_offered_by_a_device_that_has_one(self):
         self.backend.set_config(CONTENT)
@@ -84,7 +85,7 @@ class ProtocolFeatures(Session):
 
     def test_property_adds_none_that_cannot_be_served(self):
         offered = self.offer(protocol_features=(1 << 64) - 1)
-        for bit in (Proto.PAGEFAULT, Proto.INBAND_NOTIFICATIONS, Proto.XEN_MMAP, Proto.CONFIG):
+        for bit in (Proto.PAGEFAULT, Proto.RARP, Proto.CRYPTO_SESSION, Proto.CONFIG):
             self.assertFalse(offered & word(bit), bit)
 
     def test_number_of_queues_is_told(self):

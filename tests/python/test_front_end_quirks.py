@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Front-ends that keep to the protocol in ways of their own, by name: each gets its session."""
+
+import os
+import socket
+import unittest
+
+from devices import Session, Vhost, serve_random
+from helpers import run_idle
+from rings import WRITE
+from wire import (NEED_REPLY, NO_FD, STATE, U64, VERSION, Back, Feature, Proto, Req, pack_table,
+                  word)
+
+QEMU_HAS_NOT = word(Proto.INBAND_NOTIFICATIONS, Proto.XEN_MMAP)
+NET_MTU = 3
+UML = word(Proto.REPLY_ACK, Proto.BACKEND_REQ, Proto.CONFIG, Proto.INBAND_NOTIFICATIONS)
+
+
+class Qemu(Session):
+    """Accepts every protocol feature that it knows the number of, whether it has it or not."""
+
+    n_queues = 4
+    device_id = Vhost.DeviceId.NETWORK
+
+    def make_backend(self, **properties):
+        backend = super().make_backend(**properties)
+        backend.add_feature(NET_MTU)
+        backend.connect("rarp", lambda *_: None)
+        backend.connect("create-crypto-session", lambda *_: 1)
+        backend.set_config(bytes(12))
+        return backend
+
+    def test_what_it_accepts_without_having_it_is_never_offered(self):
+        for device_id in (Vhost.DeviceId.NETWORK, Vhost.DeviceId.BLOCK, Vhost.DeviceId.CRYPTO):
+            self.device_id = device_id
+            offered = self.open_pair(self.make_backend()).ask_u64(Req.GET_PROTOCOL_FEATURES)
+            self.assertEqual(offered & QEMU_HAS_NOT, 0)
+            self.assertNotEqual(offered, 0)
+
+    def test_accepting_it_all_the_same_is_refused(self):
+        offered = self.peer.ask_u64(Req.GET_PROTOCOL_FEATURES)
+        for bit in (Proto.INBAND_NOTIFICATIONS, Proto.XEN_MMAP):
+            self.peer.send(Req.SET_PROTOCOL_FEATURES, U64.pack(offered | word(bit)))
+            self.assertIsNone(self.peer.receive())
+            self.assert_refused(Req.SET_PROTOCOL_FEATURES, bit.name)
+            self.backend.close()
+            self.peer = self.open_pair(self.backend)
+
+    def test_whole_offer_can_be_accepted(self):
+        offered = self.peer.negotiate()
+        wanted = offered & ~word(Proto.GPA_ADDRESSES)
+        self.peer.ask(Req.GET_FEATURES)
+        self.assertEqual(self.backend.get_property("acked-protocol-features"), wanted)
+
+    def test_negotiates_before_it_becomes_the_owner_and_for_each_queue_pair(self):
+        peer = self.peer
+        for pair in (0, 1):
+            offered = peer.ask_u64(Req.GET_PROTOCOL_FEATURES)
+            wanted = offered & ~word(Proto.GPA_ADDRESSES)
+            peer.send(Req.SET_PROTOCOL_FEATURES, U64.pack(wanted))
+            self.assertEqual(peer.ask_u64(Req.GET_QUEUE_NUM), 4)
+            peer.ask(Req.GET_MAX_MEM_SLOTS)
+            if pair == 0:
+                peer.send(Req.SET_OWNER)
+            peer.ask(Req.GET_FEATURES)
+        features = word(Feature.VERSION_1, Feature.PROTOCOL_FEATURES, NET_MTU)
+        for _ in (0, 1):
+            peer.do(Req.SET_FEATURES, U64.pack(features))
+        peer.do(Req.NET_SET_MTU, U64.pack(1500))
+        self.assertEqual(self.events.take("refused"), [])
+
+    def test_gives_call_descriptors_long_before_the_rings(self):
+        self.peer.negotiate()
+        event = os.eventfd(0)
+        self.addCleanup(os.close, event)
+        for index in range(4):
+            self.assertEqual(self.peer.set_fd(Req.SET_VRING_CALL, index, event), 0)
+            self.assertEqual(self.peer.set_fd(Req.SET_VRING_ERR, index, None), 0)
+        self.backend.connect("kick", serve_random)
+        memory = self.make_memory()
+        self.share(memory)
+        ring = self.make_ring(memory)
+        ring.attach(self.peer)
+        self.assert_served(ring)
+
+
+class CloudHypervisor(Session):
+    """Asks for an ack of everything, and makes a new channel for each activation."""
+
+    def test_ack_on_what_has_an_answer_is_one_answer(self):
+        self.peer.negotiate()
+        for request, body in ((Req.GET_FEATURES, b""), (Req.GET_PROTOCOL_FEATURES, b""),
+                              (Req.GET_QUEUE_NUM, b""), (Req.GET_MAX_MEM_SLOTS, b""),
+                              (Req.GET_STATUS, b""), (Req.GET_VRING_BASE, STATE.pack(0, 0))):
+            with self.subTest(request):
+                self.peer.send(request, body, flags=VERSION | NEED_REPLY)
+                self.assertEqual(len(self.peer.expect(request)), 8)
+                self.peer.ask(Req.GET_FEATURES)
+
+    def test_new_channel_takes_the_place_of_the_old(self):
+        self.peer.negotiate()
+        self.backend.set_config(bytes(8))
+        channels = []
+        for _ in range(3):
+            mine, its = socket.socketpair()
+            with its:
+                self.peer.do(Req.SET_BACKEND_REQ_FD, fds=[its.fileno()])
+            channels.append(self.watch(mine))
+        for old in channels[:-1]:
+            self.assertIsNone(old.receive())
+        self.share(memory := self.make_memory())
+        self.make_ring(memory).attach(self.peer)
+        self.backend.remove_host_notifier(self.backend.get_queue(0))
+        self.assertEqual(channels[-1].receive().request, Back.VRING_HOST_NOTIFIER_MSG)
+
+
+class UserModeLinux(Session):
+    """In the kernel: notifies by message alone, and its user addresses are guest addresses."""
+
+    def make_backend(self, **properties):
+        wanted = Vhost.UserBackend().get_property("protocol-features") | UML
+        backend = super().make_backend(protocol_features=wanted, **properties)
+        backend.set_config(bytes(8))
+        backend.connect("kick", serve_random)
+        return backend
+
+    def test_whole_session(self):
+        peer = self.peer
+        peer.send(Req.SET_OWNER)
+        peer.ask(Req.GET_FEATURES)
+        offered = peer.ask_u64(Req.GET_PROTOCOL_FEATURES)
+        self.assertEqual(offered & UML, UML)
+        peer.send(Req.SET_PROTOCOL_FEATURES, U64.pack(UML))
+        mine, its = socket.socketpair()
+        with its:
+            peer.do(Req.SET_BACKEND_REQ_FD, fds=[its.fileno()])
+        channel = self.watch(mine)
+        peer.do(Req.SET_FEATURES, U64.pack(word(Feature.VERSION_1, Feature.PROTOCOL_FEATURES)))
+        memory = self.make_memory(guest=0x100000, user=0x100000)
+        peer.do(Req.SET_MEM_TABLE, pack_table(memory.region), [memory.fd])
+        ring = self.make_ring(memory)
+        peer.do(Req.SET_VRING_KICK, U64.pack(NO_FD))
+        peer.do(Req.SET_VRING_CALL, U64.pack(NO_FD))
+        peer.do(Req.SET_VRING_NUM, STATE.pack(0, ring.size))
+        peer.do(Req.SET_VRING_BASE, STATE.pack(0, 0))
+        peer.do(Req.SET_VRING_ADDR, ring.pack_addr())
+        peer.do(Req.SET_VRING_ENABLE, STATE.pack(0, 1))
+        for head in range(4):
+            ring.describe(head, memory.guest + ring.end, 16, WRITE)
+            ring.offer(head)
+            peer.do(Req.VRING_KICK, STATE.pack(0, 0))
+            self.assertEqual(ring.used(), [(head, 16)])
+            self.assertEqual(channel.receive().request, Back.VRING_CALL)
+            channel.answer(Back.VRING_CALL, U64.pack(0))
+            run_idle()
+        self.assertEqual(self.events.take("refused"), [])
+
+
+class RustVmm016(Session):
+    """Means SHMEM by bit 21, which has become GPA_ADDRESSES."""
+
+    def test_is_told_what_is_wrong(self):
+        self.peer.negotiate(protocol=word(Proto.GPA_ADDRESSES, Proto.REPLY_ACK))
+        memory = self.make_memory()
+        self.assertNotEqual(
+            self.peer.ack(Req.SET_MEM_TABLE, pack_table(memory.region), [memory.fd]), 0)
+        self.assert_refused(Req.SET_MEM_TABLE, "GPA_ADDRESSES was negotiated")
+
+
+if __name__ == "__main__":
+    unittest.main()
