@@ -25,9 +25,6 @@
   (VHOST_BIT (VHOST_FEATURE_VERSION_1) | VHOST_BIT (VHOST_FEATURE_INDIRECT_DESC) |                 \
    VHOST_BIT (VHOST_FEATURE_EVENT_IDX) | VHOST_BIT (VHOST_FEATURE_RING_PACKED))
 
-/* Both positions 0, both wrap counters 1. */
-#define FIRST_PACKED_BASE 0x80008000
-
 /* Bits of the device kind: 0 to 23, and 50 to 63. */
 #define DEVICE_FEATURES (G_GUINT64_CONSTANT (0xfffc000000ffffff))
 
@@ -44,6 +41,8 @@ struct _VhostDriver {
   VhostDriverQueue **queues;
   guint n_queues;
   gboolean started;
+  gboolean resumable; /* it was started, and the device has left */
+  gboolean tracked;   /* the device records what is in flight */
 };
 
 G_DEFINE_FINAL_TYPE (VhostDriver, vhost_driver, G_TYPE_OBJECT)
@@ -100,15 +99,35 @@ negotiate (VhostDriver *driver, GCancellable *cancellable, GError **error)
   return vhost_device_set_features (driver->device, driver->features, cancellable, error);
 }
 
-/* A device without a status byte has nothing to be told. */
+/* A device does not have everything that it could be told or asked for. */
+static gboolean
+is_unsupported (const GError *error)
+{
+  return g_error_matches (error, VHOST_ERROR, VHOST_ERROR_NOT_NEGOTIATED) ||
+         g_error_matches (error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED);
+}
+
 static gboolean
 tell_status (VhostDriver *driver, guint status, GCancellable *cancellable, GError **error)
 {
   g_autoptr (GError) reason = NULL;
 
   if (vhost_device_set_status (driver->device, status, cancellable, &reason) ||
-      g_error_matches (reason, VHOST_ERROR, VHOST_ERROR_NOT_NEGOTIATED) ||
-      g_error_matches (reason, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED))
+      is_unsupported (reason))
+    return TRUE;
+  g_propagate_error (error, g_steal_pointer (&reason));
+  return FALSE;
+}
+
+/* From here on no request is lost with the process that serves it, if the device can do that. */
+static gboolean
+request_inflight (VhostDriver *driver, guint queue_size, GCancellable *cancellable, GError **error)
+{
+  g_autoptr (GError) reason = NULL;
+
+  driver->tracked = vhost_device_request_inflight (driver->device, driver->n_queues, queue_size,
+                                                   cancellable, &reason);
+  if (driver->tracked || is_unsupported (reason))
     return TRUE;
   g_propagate_error (error, g_steal_pointer (&reason));
   return FALSE;
@@ -133,9 +152,9 @@ lay_out_queues (VhostDriver *driver, guint queue_size, GError **error)
         vhost_memory_find_range (driver->memory, VHOST_ADDRESS_GUEST, address, ring_bytes);
 
     driver->queues[i] = vhost_driver_queue_new (
-        i, queue_size, vhost_driver_has_feature (driver, VHOST_FEATURE_RING_PACKED),
-        vhost_driver_has_feature (driver, VHOST_FEATURE_EVENT_IDX),
-        vhost_driver_has_feature (driver, VHOST_FEATURE_INDIRECT_DESC), driver->arena, ring,
+        i, queue_size, vhost_word_has (driver->features, VHOST_FEATURE_RING_PACKED),
+        vhost_word_has (driver->features, VHOST_FEATURE_EVENT_IDX),
+        vhost_word_has (driver->features, VHOST_FEATURE_INDIRECT_DESC), driver->arena, ring,
         address, error);
     if (driver->queues[i] == NULL)
       return FALSE;
@@ -148,15 +167,14 @@ set_up_queue (VhostDriver *driver, VhostDriverQueue *queue, GCancellable *cancel
               GError **error)
 {
   VhostDevice *device = driver->device;
-  gboolean packed = vhost_driver_has_feature (driver, VHOST_FEATURE_RING_PACKED);
   guint index = vhost_driver_queue_get_index (queue);
   VhostDriverRing ring;
 
   vhost_driver_queue_get_ring (queue, &ring);
   return vhost_device_set_vring_num (device, index, vhost_driver_queue_get_size (queue),
                                      cancellable, error) &&
-         vhost_device_set_vring_base (device, index, packed ? FIRST_PACKED_BASE : 0, cancellable,
-                                      error) &&
+         vhost_device_set_vring_base (device, index, vhost_driver_queue_get_base (queue),
+                                      cancellable, error) &&
          vhost_device_set_vring_addr (device, index, 0, ring.desc, ring.avail, ring.used, ring.used,
                                       cancellable, error) &&
          vhost_device_set_vring_call (device, index, vhost_driver_queue_peek_call_fd (queue),
@@ -192,18 +210,34 @@ forget_queues (VhostDriver *driver, const GError *reason)
   driver->n_queues = 0;
   g_clear_pointer (&driver->arena, vhost_arena_unref);
   g_clear_pointer (&driver->memory, vhost_memory_unref);
+  if (driver->device != NULL)
+    vhost_device_drop_inflight (driver->device);
   driver->features = 0;
   driver->started = FALSE;
+  driver->resumable = FALSE;
+  driver->tracked = FALSE;
+}
+
+/* What was added stays in memory until the driver is resumed, started anew or gone. */
+static void
+suspend_queues (VhostDriver *driver, const GError *reason)
+{
+  for (guint i = 0; i < driver->n_queues; i++)
+    vhost_driver_queue_shut_down (driver->queues[i], reason);
+  driver->started = FALSE;
+  driver->resumable = TRUE;
 }
 
 static void
 on_disconnected (VhostDevice *device, const GError *error, gpointer data)
 {
+  VhostDriver *driver = data;
   g_autoptr (GError) reason =
       error != NULL ? g_error_copy (error)
                     : g_error_new (VHOST_ERROR, VHOST_ERROR_DISCONNECTED, "the device has left");
 
-  forget_queues (data, reason);
+  if (driver->started)
+    suspend_queues (driver, reason);
 }
 
 static gboolean
@@ -283,6 +317,7 @@ vhost_driver_start (VhostDriver *driver, guint n_queues, guint queue_size,
 
   if (!check_start (driver, n_queues, queue_size, error))
     return FALSE;
+  vhost_driver_stop (driver, NULL, NULL); /* what could have been resumed */
   driver->n_queues = n_queues;
   driver->memory = make_memory (driver->memory_size, &reason);
   driver->started =
@@ -290,6 +325,7 @@ vhost_driver_start (VhostDriver *driver, guint n_queues, guint queue_size,
       negotiate (driver, cancellable, &reason) &&
       tell_status (driver, found | VHOST_STATUS_FEATURES_OK, cancellable, &reason) &&
       lay_out_queues (driver, queue_size, &reason) &&
+      request_inflight (driver, queue_size, cancellable, &reason) &&
       vhost_device_set_memory (driver->device, driver->memory, cancellable, &reason) &&
       start_queues (driver, cancellable, &reason) &&
       tell_status (driver, found | VHOST_STATUS_FEATURES_OK | VHOST_STATUS_DRIVER_OK, cancellable,
@@ -299,6 +335,86 @@ vhost_driver_start (VhostDriver *driver, guint n_queues, guint queue_size,
   forget_queues (driver, reason);
   g_propagate_error (error, g_steal_pointer (&reason));
   return FALSE;
+}
+
+/* A ring may hold requests of which nobody knows any more how far they got. Those of a split ring
+ * begin where the used ring ends; the positions of a packed one are lost with the device. */
+static gboolean
+check_resume (VhostDriver *driver, GError **error)
+{
+  gboolean packed = vhost_word_has (driver->features, VHOST_FEATURE_RING_PACKED);
+  guint n = 0;
+
+  if (!driver->resumable)
+    return vhost_set_error (error, VHOST_ERROR_BAD_STATE, "there is nothing to resume");
+  for (guint i = 0; i < driver->n_queues; i++)
+    n += vhost_driver_queue_get_n_outstanding (driver->queues[i]);
+  if (packed && !driver->tracked && n > 0)
+    return vhost_set_error (error, VHOST_ERROR_BAD_STATE,
+                            "%u requests in packed rings are lost: the device did not record them",
+                            n);
+  if (vhost_device_get_n_queues (driver->device) >= driver->n_queues)
+    return TRUE;
+  return vhost_set_error (error, VHOST_ERROR_INVALID_VALUE, "%u queues; the device has %u now",
+                          driver->n_queues, vhost_device_get_n_queues (driver->device));
+}
+
+static gboolean
+negotiate_again (VhostDriver *driver, GCancellable *cancellable, GError **error)
+{
+  g_autofree char *names = NULL;
+  guint64 missing = driver->features;
+  g_autoptr (GError) reason = NULL;
+
+  missing &= ~vhost_device_get_features (driver->device, cancellable, &reason);
+  if (reason != NULL) {
+    g_propagate_error (error, g_steal_pointer (&reason));
+    return FALSE;
+  }
+  if (missing == 0)
+    return vhost_device_set_features (driver->device, driver->features, cancellable, error);
+  names = vhost_features_to_string (VHOST_DEVICE_ID_NONE, missing);
+  return vhost_set_error (error, VHOST_ERROR_INVALID_VALUE, "no longer offered: %s", names);
+}
+
+/**
+ * vhost_driver_resume:
+ * @driver: a driver whose device has left
+ * @cancellable: (nullable): to give up early
+ * @error: return location
+ *
+ * Goes on with the same memory and queues, once the device has been opened again: after its process
+ * crashed, or was replaced. The queues are the same objects; what was added and not collected is
+ * still outstanding. A device that records what is in flight (INFLIGHT_SHMFD) does again just what
+ * was not completed; any other one does again what was completed out of order.
+ *
+ * Returns: %TRUE, or %FALSE with %VHOST_ERROR_BAD_STATE when there is nothing to resume or requests
+ *   would be lost, or another error; the driver can be resumed later, with the device opened again
+ *
+ * Since: 1.0
+ */
+gboolean
+vhost_driver_resume (VhostDriver *driver, GCancellable *cancellable, GError **error)
+{
+  const guint ok = VHOST_STATUS_ACKNOWLEDGE | VHOST_STATUS_DRIVER | VHOST_STATUS_FEATURES_OK;
+
+  g_return_val_if_fail (VHOST_IS_DRIVER (driver), FALSE);
+
+  if (!check_resume (driver, error))
+    return FALSE;
+  driver->started =
+      negotiate_again (driver, cancellable, error) &&
+      tell_status (driver, ok, cancellable, error) &&
+      (!driver->tracked || vhost_device_give_inflight (driver->device, cancellable, error)) &&
+      vhost_device_set_memory (driver->device, driver->memory, cancellable, error) &&
+      start_queues (driver, cancellable, error) &&
+      tell_status (driver, ok | VHOST_STATUS_DRIVER_OK, cancellable, error);
+  if (!driver->started)
+    return FALSE;
+  driver->resumable = FALSE;
+  for (guint i = 0; i < driver->n_queues; i++)
+    vhost_driver_queue_resume (driver->queues[i]);
+  return TRUE;
 }
 
 static gboolean
@@ -378,7 +494,7 @@ vhost_driver_has_feature (VhostDriver *driver, guint bit)
 {
   g_return_val_if_fail (VHOST_IS_DRIVER (driver), FALSE);
 
-  return vhost_word_has (driver->features, bit);
+  return driver->started && vhost_word_has (driver->features, bit);
 }
 
 /**
@@ -416,7 +532,7 @@ vhost_driver_get_memory (VhostDriver *driver)
 {
   g_return_val_if_fail (VHOST_IS_DRIVER (driver), NULL);
 
-  return driver->memory;
+  return driver->started ? driver->memory : NULL;
 }
 
 static void
@@ -452,7 +568,7 @@ vhost_driver_get_property (GObject *object, guint id, GValue *value, GParamSpec 
     g_value_set_uint64 (value, driver->wanted);
     break;
   case PROP_ACKED_FEATURES:
-    g_value_set_uint64 (value, driver->features);
+    g_value_set_uint64 (value, driver->started ? driver->features : 0);
     break;
   case PROP_MEMORY_SIZE:
     g_value_set_uint64 (value, driver->memory_size);

@@ -142,6 +142,7 @@ start_now (VhostBackend *backend, VhostVring *vring, GError **error)
   vring->setup.packed = is_packed (backend);
   vring->setup.event_idx = vhost_word_has (priv->acked, VHOST_FEATURE_EVENT_IDX);
   vring->setup.indirect = vhost_word_has (priv->acked, VHOST_FEATURE_INDIRECT_DESC);
+  vring->setup.inflight = priv->inflight;
   if (!vhost_queue_start (vring->queue, &vring->setup, priv->memory, priv->reactor, error))
     return FALSE;
   vring->start_wanted = FALSE;

@@ -44,6 +44,9 @@ G_DECLARE_INTERFACE (VhostDevice, vhost_device, VHOST, DEVICE, GObject)
  * @get_status: see [method@Vhost.Device.get_status]
  * @set_status: see [method@Vhost.Device.set_status]
  * @reset: see [method@Vhost.Device.reset]
+ * @request_inflight: see [method@Vhost.Device.request_inflight]
+ * @give_inflight: see [method@Vhost.Device.give_inflight]
+ * @drop_inflight: see [method@Vhost.Device.drop_inflight]
  * @reserved: room for later versions
  *
  * What a kind of device implements. A function that is missing is answered with
@@ -91,7 +94,12 @@ struct _VhostDeviceInterface {
                           GError **error);
   gboolean (*reset) (VhostDevice *device, GCancellable *cancellable, GError **error);
 
-  gpointer reserved[11];
+  gboolean (*request_inflight) (VhostDevice *device, guint n_queues, guint queue_size,
+                                GCancellable *cancellable, GError **error);
+  gboolean (*give_inflight) (VhostDevice *device, GCancellable *cancellable, GError **error);
+  void (*drop_inflight) (VhostDevice *device);
+
+  gpointer reserved[8];
 };
 
 VHOST_AVAILABLE_IN_1_0
@@ -172,5 +180,16 @@ gboolean vhost_device_set_status (VhostDevice *device, guint status, GCancellabl
 
 VHOST_AVAILABLE_IN_1_0
 gboolean vhost_device_reset (VhostDevice *device, GCancellable *cancellable, GError **error);
+
+VHOST_AVAILABLE_IN_1_0
+gboolean vhost_device_request_inflight (VhostDevice *device, guint n_queues, guint queue_size,
+                                        GCancellable *cancellable, GError **error);
+
+VHOST_AVAILABLE_IN_1_0
+gboolean vhost_device_give_inflight (VhostDevice *device, GCancellable *cancellable,
+                                     GError **error);
+
+VHOST_AVAILABLE_IN_1_0
+void vhost_device_drop_inflight (VhostDevice *device);
 
 G_END_DECLS

@@ -66,3 +66,17 @@ vhost_driver_ring_enable_notifications (VhostDriverSideRing *ring)
     return vhost_packed_driver_enable_notifications (&ring->packed_ring);
   return vhost_split_driver_enable_notifications (&ring->split);
 }
+
+/* Where a device goes on, in the form of SET_VRING_BASE, with nothing known of what is in flight.
+ */
+static inline guint32
+vhost_driver_ring_get_base (const VhostDriverSideRing *ring)
+{
+  guint16 position;
+
+  if (!ring->packed)
+    return vhost_ring_load16 (&ring->split.used->idx);
+  position =
+      ring->packed_ring.used_position | (ring->packed_ring.used_wrap ? VHOST_PACKED_WRAP : 0);
+  return position | (guint32) position << 16;
+}

@@ -22,6 +22,7 @@ struct _VhostUserBackend {
   guint64 offered_protocol; /* property */
   guint64 acked_protocol;
   gboolean owned;
+  gboolean features_set;
 
   /* a GET_VRING_BASE whose answer waits for buffers in flight */
   VhostVring *draining;
@@ -30,15 +31,21 @@ struct _VhostUserBackend {
   guint timeout;       /* ms, of one message */
 };
 
-/* Protocol features whose requests are served here; more than these cannot be offered. */
-#define VHOST_USER_BACKEND_PROTOCOL_FEATURES                                                       \
+/* Protocol features that are offered unless the application says otherwise. */
+#define VHOST_USER_BACKEND_DEFAULT_PROTOCOL_FEATURES                                               \
   (VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_MQ) |                                                    \
    VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_REPLY_ACK) |                                             \
    VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_BACKEND_REQ) |                                           \
    VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_CONFIG) |                                                \
+   VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_INFLIGHT_SHMFD) |                                        \
    VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_RESET_DEVICE) |                                          \
    VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_CONFIGURE_MEM_SLOTS) |                                   \
    VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_STATUS))
+
+/* Those whose requests are served here; more than these cannot be offered. */
+#define VHOST_USER_BACKEND_PROTOCOL_FEATURES                                                       \
+  (VHOST_USER_BACKEND_DEFAULT_PROTOCOL_FEATURES |                                                  \
+   VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_GET_VRING_BASE_INFLIGHT))
 
 /* Serves one request; @reply is prepared for those that have a body. An error says what was wrong,
  * without the name of the request. */
@@ -60,6 +67,14 @@ gboolean vhost_user_backend_add_mem_reg (VhostUserBackend *backend, VhostUserFra
                                          VhostUserFrame *reply, GError **error);
 gboolean vhost_user_backend_rem_mem_reg (VhostUserBackend *backend, VhostUserFrame *frame,
                                          VhostUserFrame *reply, GError **error);
+
+/* vhost-user-backend-inflight.c */
+gboolean vhost_user_backend_get_inflight_fd (VhostUserBackend *backend, VhostUserFrame *frame,
+                                             VhostUserFrame *reply, GError **error);
+gboolean vhost_user_backend_set_inflight_fd (VhostUserBackend *backend, VhostUserFrame *frame,
+                                             VhostUserFrame *reply, GError **error);
+/* May @vring stop with chains in flight, because they are recorded? */
+gboolean vhost_user_backend_may_leave_in_flight (VhostUserBackend *backend, VhostVring *vring);
 
 /* vhost-user-backend.c */
 guint64 vhost_user_backend_get_offered (

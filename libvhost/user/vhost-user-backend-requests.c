@@ -25,6 +25,7 @@ set_features (VhostUserBackend *backend, VhostUserFrame *frame, VhostUserFrame *
 
   if (!vhost_backend_accept_features (base, vhost_user_backend_get_offered (backend), acked, error))
     return FALSE;
+  backend->features_set = TRUE;
   /* Without protocol features there is no SET_VRING_ENABLE: all rings are enabled. With them the
    * enable state is left alone. */
   for (guint i = 0; i < priv->n_queues; i++) {
@@ -54,6 +55,10 @@ set_protocol_features (VhostUserBackend *backend, VhostUserFrame *frame, VhostUs
 
     return vhost_set_error (error, VHOST_ERROR_INVALID_VALUE, "not offered: %s", names);
   }
+  if (vhost_word_has (wanted, VHOST_USER_PROTOCOL_FEATURE_GET_VRING_BASE_INFLIGHT) &&
+      !vhost_word_has (wanted, VHOST_USER_PROTOCOL_FEATURE_INFLIGHT_SHMFD))
+    return vhost_set_error (error, VHOST_ERROR_INVALID_VALUE,
+                            "GET_VRING_BASE_INFLIGHT needs INFLIGHT_SHMFD");
   if (wanted != backend->acked_protocol && vhost_backend_any_started (VHOST_BACKEND (backend)))
     return vhost_set_error (error, VHOST_ERROR_BAD_STATE, "changes while queues run");
   backend->acked_protocol = wanted;
@@ -215,7 +220,10 @@ get_vring_base (VhostUserBackend *backend, VhostUserFrame *frame, VhostUserFrame
   if (vring == NULL)
     return FALSE;
   reply->payload.state.index = frame->payload.state.index;
-  if (!vhost_vring_stop (VHOST_BACKEND (backend), vring))
+  if (vhost_user_backend_may_leave_in_flight (backend, vring))
+    vhost_queue_leave_in_flight (vring->queue);
+  if (!vhost_vring_stop (VHOST_BACKEND (backend), vring) &&
+      !vhost_user_backend_may_leave_in_flight (backend, vring))
     wait_for_drain (backend, vring);
   else
     reply->payload.state.num = vhost_vring_finish_stop (VHOST_BACKEND (backend), vring);
@@ -346,6 +354,8 @@ static const VhostUserHandler handlers[] = {
   HANDLER (SET_BACKEND_REQ_FD, set_backend_req_fd),
   HANDLER (GET_CONFIG, get_config),
   HANDLER (SET_CONFIG, set_config),
+  HANDLER (GET_INFLIGHT_FD, vhost_user_backend_get_inflight_fd),
+  HANDLER (SET_INFLIGHT_FD, vhost_user_backend_set_inflight_fd),
   HANDLER (RESET_DEVICE, reset_device),
   HANDLER (GET_MAX_MEM_SLOTS, get_max_mem_slots),
   HANDLER (ADD_MEM_REG, vhost_user_backend_add_mem_reg),
@@ -426,8 +436,12 @@ answer_failure (VhostUserBackend *backend, const VhostUserFrame *frame, VhostUse
   const VhostUserRule *rule = vhost_user_rule_find (VHOST_USER_ROLE_FRONTEND, frame->request);
   gboolean has_body = rule != NULL && rule->reply == VHOST_USER_REPLY_BODY;
 
-  if (rule != NULL && rule->reply_layout == VHOST_USER_LAYOUT_CONFIG && has_body) {
+  if (has_body && rule->reply_layout == VHOST_USER_LAYOUT_CONFIG) {
     reply->size = 0;
+    vhost_user_connection_send_frame (backend->connection, reply, NULL, NULL);
+  } else if (has_body && rule->reply_layout == VHOST_USER_LAYOUT_INFLIGHT) {
+    reply->size = sizeof reply->payload.inflight; /* of no size: there is no area */
+    reply->payload.inflight = (VhostUserInflightArea){ 0 };
     vhost_user_connection_send_frame (backend->connection, reply, NULL, NULL);
   } else if (!has_body && is_ack_wanted (backend, rule, frame->flags)) {
     send_ack (backend, frame->request, 1);
@@ -453,6 +467,8 @@ init_reply (const VhostUserRule *rule, VhostUserFrame *reply)
 
   if (rule->reply_layout == VHOST_USER_LAYOUT_VRING_STATE)
     size = sizeof reply->payload.state;
+  else if (rule->reply_layout == VHOST_USER_LAYOUT_INFLIGHT)
+    size = sizeof reply->payload.inflight;
   else if (rule->reply == VHOST_USER_REPLY_BODY)
     size = sizeof reply->payload.u64;
   vhost_user_frame_init (reply, rule->request, VHOST_USER_FLAGS_VERSION | VHOST_USER_FLAGS_REPLY,

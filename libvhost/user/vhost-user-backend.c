@@ -42,6 +42,8 @@ vhost_user_backend_get_offered_protocol (VhostUserBackend *backend)
 
   if (vhost_backend_get_private (VHOST_BACKEND (backend))->config_size == 0)
     offered &= ~VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_CONFIG);
+  if (!vhost_word_has (offered, VHOST_USER_PROTOCOL_FEATURE_INFLIGHT_SHMFD))
+    offered &= ~VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_GET_VRING_BASE_INFLIGHT);
   return offered;
 }
 
@@ -73,6 +75,7 @@ vhost_user_backend_drop_connection (VhostUserBackend *backend)
   vhost_user_connection_close (connection);
   backend->acked_protocol = 0;
   backend->owned = FALSE;
+  backend->features_set = FALSE;
   vhost_backend_end_session (VHOST_BACKEND (backend));
   watch_listener (backend);
 }
@@ -462,11 +465,15 @@ install_properties (GObjectClass *object_class)
    * Bits of [enum@Vhost.UserProtocolFeature] that may be offered. Those that need something the
    * device does not have, as CONFIG without a configuration space, are left out.
    *
+   * GET_VRING_BASE_INFLIGHT is not among them from the start. With it a queue that is tracked can
+   * be stopped at any time: the handles of its chains in flight die, the chains stay in the
+   * front-end's record, and they are popped again when the queue goes on.
+   *
    * Since: 1.0
    */
   properties[PROP_PROTOCOL_FEATURES] =
       g_param_spec_uint64 ("protocol-features", NULL, NULL, 0, G_MAXUINT64,
-                           VHOST_USER_BACKEND_PROTOCOL_FEATURES, writable);
+                           VHOST_USER_BACKEND_DEFAULT_PROTOCOL_FEATURES, writable);
   /**
    * VhostUserBackend:acked-protocol-features:
    *

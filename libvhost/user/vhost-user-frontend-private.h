@@ -24,16 +24,25 @@ struct _VhostUserFrontend {
   guint n_slots;
   guint timeout;       /* ms */
   VhostMemory *memory; /* what the back-end has */
+  int inflight_fd;     /* over all connections; -1: none */
+  VhostUserInflightArea inflight;
 };
 
-#define VHOST_USER_FRONTEND_PROTOCOL_FEATURES                                                      \
+/* Protocol features that are accepted unless the application says otherwise. */
+#define VHOST_USER_FRONTEND_DEFAULT_PROTOCOL_FEATURES                                              \
   (VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_MQ) |                                                    \
    VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_REPLY_ACK) |                                             \
    VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_BACKEND_REQ) |                                           \
    VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_CONFIG) |                                                \
+   VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_INFLIGHT_SHMFD) |                                        \
    VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_RESET_DEVICE) |                                          \
    VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_CONFIGURE_MEM_SLOTS) |                                   \
    VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_STATUS))
+
+/* More than these cannot be accepted. */
+#define VHOST_USER_FRONTEND_PROTOCOL_FEATURES                                                      \
+  (VHOST_USER_FRONTEND_DEFAULT_PROTOCOL_FEATURES |                                                 \
+   VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_GET_VRING_BASE_INFLIGHT))
 
 /* Makes a request: no payload yet, zeroed up to @size. */
 void vhost_user_frontend_init_request (VhostUserFrame *frame, VhostUserFrontendCode code,
@@ -46,6 +55,14 @@ void vhost_user_frontend_init_request (VhostUserFrame *frame, VhostUserFrontendC
 gboolean vhost_user_frontend_call (VhostUserFrontend *frontend, VhostUserFrame *frame,
                                    VhostUserFrame *reply, GCancellable *cancellable,
                                    GError **error);
+
+/* vhost-user-frontend-inflight.c */
+gboolean vhost_user_frontend_request_inflight (VhostDevice *device, guint n_queues,
+                                               guint queue_size, GCancellable *cancellable,
+                                               GError **error);
+gboolean vhost_user_frontend_give_inflight (VhostDevice *device, GCancellable *cancellable,
+                                            GError **error);
+void vhost_user_frontend_drop_inflight (VhostDevice *device);
 
 /* vhost-user-frontend-device.c */
 void vhost_user_frontend_init_device (gpointer iface, gpointer data);

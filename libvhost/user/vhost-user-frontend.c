@@ -267,6 +267,8 @@ negotiate_protocol (VhostUserFrontend *frontend, GCancellable *cancellable, GErr
                                     sizeof frame.payload.u64);
   frame.payload.u64 = frontend->offered_protocol & frontend->wanted_protocol &
                       VHOST_USER_FRONTEND_PROTOCOL_FEATURES;
+  if (!vhost_word_has (frame.payload.u64, VHOST_USER_PROTOCOL_FEATURE_INFLIGHT_SHMFD))
+    frame.payload.u64 &= ~VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_GET_VRING_BASE_INFLIGHT);
   if (!vhost_user_frontend_call (frontend, &frame, NULL, cancellable, error))
     return FALSE;
   frontend->acked_protocol = frame.payload.u64;
@@ -468,6 +470,7 @@ static void
 vhost_user_frontend_dispose (GObject *object)
 {
   drop_connection (VHOST_USER_FRONTEND (object));
+  vhost_user_frontend_drop_inflight (VHOST_DEVICE (object));
   G_OBJECT_CLASS (vhost_user_frontend_parent_class)->dispose (object);
 }
 
@@ -527,7 +530,7 @@ vhost_user_frontend_class_init (VhostUserFrontendClass *klass)
    */
   properties[PROP_PROTOCOL_FEATURES] =
       g_param_spec_uint64 ("protocol-features", NULL, NULL, 0, G_MAXUINT64,
-                           VHOST_USER_FRONTEND_PROTOCOL_FEATURES, writable);
+                           VHOST_USER_FRONTEND_DEFAULT_PROTOCOL_FEATURES, writable);
   /**
    * VhostUserFrontend:acked-protocol-features:
    *
@@ -554,5 +557,6 @@ vhost_user_frontend_class_init (VhostUserFrontendClass *klass)
 static void
 vhost_user_frontend_init (VhostUserFrontend *frontend)
 {
+  frontend->inflight_fd = -1;
   vhost_task_init (&frontend->config_task, emit_config_changed, frontend);
 }
