@@ -9,7 +9,7 @@
 #include "core/vhost-error-private.h"
 #include "core/vhost-fd-private.h"
 #include "core/vhost-features-private.h"
-#include "driver/vhost-driver.h"
+#include "driver/vhost-driver-private.h"
 #include "ring/vhost-driver-queue-private.h"
 
 /* Guest and user address of the memory. Not 0, which some back-ends take for “not set”. */
@@ -27,23 +27,6 @@
 
 /* Bits of the device kind: 0 to 23, and 50 to 63. */
 #define DEVICE_FEATURES (G_GUINT64_CONSTANT (0xfffc000000ffffff))
-
-struct _VhostDriver {
-  GObject parent_instance;
-
-  VhostDevice *device;
-  gulong disconnected_id;
-  guint64 wanted; /* property */
-  guint64 memory_size;
-  guint64 features; /* in use */
-  VhostMemory *memory;
-  VhostArena *arena;
-  VhostDriverQueue **queues;
-  guint n_queues;
-  gboolean started;
-  gboolean resumable; /* it was started, and the device has left */
-  gboolean tracked;   /* the device records what is in flight */
-};
 
 G_DEFINE_FINAL_TYPE (VhostDriver, vhost_driver, G_TYPE_OBJECT)
 
@@ -107,8 +90,9 @@ is_unsupported (const GError *error)
          g_error_matches (error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED);
 }
 
-static gboolean
-tell_status (VhostDriver *driver, guint status, GCancellable *cancellable, GError **error)
+gboolean
+vhost_driver_tell_status (VhostDriver *driver, guint status, GCancellable *cancellable,
+                          GError **error)
 {
   g_autoptr (GError) reason = NULL;
 
@@ -183,8 +167,8 @@ set_up_queue (VhostDriver *driver, VhostDriverQueue *queue, GCancellable *cancel
                                       cancellable, error);
 }
 
-static gboolean
-start_queues (VhostDriver *driver, GCancellable *cancellable, GError **error)
+gboolean
+vhost_driver_start_queues (VhostDriver *driver, GCancellable *cancellable, GError **error)
 {
   for (guint i = 0; i < driver->n_queues; i++) {
     if (!set_up_queue (driver, driver->queues[i], cancellable, error))
@@ -321,100 +305,20 @@ vhost_driver_start (VhostDriver *driver, guint n_queues, guint queue_size,
   driver->n_queues = n_queues;
   driver->memory = make_memory (driver->memory_size, &reason);
   driver->started =
-      driver->memory != NULL && tell_status (driver, found, cancellable, &reason) &&
+      driver->memory != NULL && vhost_driver_tell_status (driver, found, cancellable, &reason) &&
       negotiate (driver, cancellable, &reason) &&
-      tell_status (driver, found | VHOST_STATUS_FEATURES_OK, cancellable, &reason) &&
+      vhost_driver_tell_status (driver, found | VHOST_STATUS_FEATURES_OK, cancellable, &reason) &&
       lay_out_queues (driver, queue_size, &reason) &&
       request_inflight (driver, queue_size, cancellable, &reason) &&
       vhost_device_set_memory (driver->device, driver->memory, cancellable, &reason) &&
-      start_queues (driver, cancellable, &reason) &&
-      tell_status (driver, found | VHOST_STATUS_FEATURES_OK | VHOST_STATUS_DRIVER_OK, cancellable,
-                   &reason);
+      vhost_driver_start_queues (driver, cancellable, &reason) &&
+      vhost_driver_tell_status (driver, found | VHOST_STATUS_FEATURES_OK | VHOST_STATUS_DRIVER_OK,
+                                cancellable, &reason);
   if (driver->started)
     return TRUE;
   forget_queues (driver, reason);
   g_propagate_error (error, g_steal_pointer (&reason));
   return FALSE;
-}
-
-/* A ring may hold requests of which nobody knows any more how far they got. Those of a split ring
- * begin where the used ring ends; the positions of a packed one are lost with the device. */
-static gboolean
-check_resume (VhostDriver *driver, GError **error)
-{
-  gboolean packed = vhost_word_has (driver->features, VHOST_FEATURE_RING_PACKED);
-  guint n = 0;
-
-  if (!driver->resumable)
-    return vhost_set_error (error, VHOST_ERROR_BAD_STATE, "there is nothing to resume");
-  for (guint i = 0; i < driver->n_queues; i++)
-    n += vhost_driver_queue_get_n_outstanding (driver->queues[i]);
-  if (packed && !driver->tracked && n > 0)
-    return vhost_set_error (error, VHOST_ERROR_BAD_STATE,
-                            "%u requests in packed rings are lost: the device did not record them",
-                            n);
-  if (vhost_device_get_n_queues (driver->device) >= driver->n_queues)
-    return TRUE;
-  return vhost_set_error (error, VHOST_ERROR_INVALID_VALUE, "%u queues; the device has %u now",
-                          driver->n_queues, vhost_device_get_n_queues (driver->device));
-}
-
-static gboolean
-negotiate_again (VhostDriver *driver, GCancellable *cancellable, GError **error)
-{
-  g_autofree char *names = NULL;
-  guint64 missing = driver->features;
-  g_autoptr (GError) reason = NULL;
-
-  missing &= ~vhost_device_get_features (driver->device, cancellable, &reason);
-  if (reason != NULL) {
-    g_propagate_error (error, g_steal_pointer (&reason));
-    return FALSE;
-  }
-  if (missing == 0)
-    return vhost_device_set_features (driver->device, driver->features, cancellable, error);
-  names = vhost_features_to_string (VHOST_DEVICE_ID_NONE, missing);
-  return vhost_set_error (error, VHOST_ERROR_INVALID_VALUE, "no longer offered: %s", names);
-}
-
-/**
- * vhost_driver_resume:
- * @driver: a driver whose device has left
- * @cancellable: (nullable): to give up early
- * @error: return location
- *
- * Goes on with the same memory and queues, once the device has been opened again: after its process
- * crashed, or was replaced. The queues are the same objects; what was added and not collected is
- * still outstanding. A device that records what is in flight (INFLIGHT_SHMFD) does again just what
- * was not completed; any other one does again what was completed out of order.
- *
- * Returns: %TRUE, or %FALSE with %VHOST_ERROR_BAD_STATE when there is nothing to resume or requests
- *   would be lost, or another error; the driver can be resumed later, with the device opened again
- *
- * Since: 1.0
- */
-gboolean
-vhost_driver_resume (VhostDriver *driver, GCancellable *cancellable, GError **error)
-{
-  const guint ok = VHOST_STATUS_ACKNOWLEDGE | VHOST_STATUS_DRIVER | VHOST_STATUS_FEATURES_OK;
-
-  g_return_val_if_fail (VHOST_IS_DRIVER (driver), FALSE);
-
-  if (!check_resume (driver, error))
-    return FALSE;
-  driver->started =
-      negotiate_again (driver, cancellable, error) &&
-      tell_status (driver, ok, cancellable, error) &&
-      (!driver->tracked || vhost_device_give_inflight (driver->device, cancellable, error)) &&
-      vhost_device_set_memory (driver->device, driver->memory, cancellable, error) &&
-      start_queues (driver, cancellable, error) &&
-      tell_status (driver, ok | VHOST_STATUS_DRIVER_OK, cancellable, error);
-  if (!driver->started)
-    return FALSE;
-  driver->resumable = FALSE;
-  for (guint i = 0; i < driver->n_queues; i++)
-    vhost_driver_queue_resume (driver->queues[i]);
-  return TRUE;
 }
 
 static gboolean
@@ -430,7 +334,7 @@ stop_queues (VhostDriver *driver, GCancellable *cancellable, GError **error)
       return FALSE;
     }
   }
-  return tell_status (driver, 0, cancellable, error);
+  return vhost_driver_tell_status (driver, 0, cancellable, error);
 }
 
 /**
