@@ -216,23 +216,30 @@ class Killed(Disk):
         report read $(dd if=/dev/vda bs=64k iflag=direct 2>/dev/null | sha256sum)
         """
 
-    def test_killed_while_writing(self):
+    def kill_while_writing(self, device):
         size = self.COUNT * 4096
         self.make_image(bytes(self.WRITERS * size))
-        self.serve()
-        guest = self.make_guest(self.BODY, reconnect=1, cpus=2, deadline=60)
+        self.serve("--num-queues", "2")
+        guest = self.make_guest(self.BODY, f",num-queues=2{device}", reconnect=1, cpus=2,
+                                deadline=60)
         guest.wait_for("begin")
         for _ in range(self.KILLS):
             before = self.read_image()
-            wait_until(lambda before=before: self.read_image() != before or
-                       "read" in guest.values, "write to the image", 20)
+            wait_until(lambda before=before: self.read_image() != before, "write", 20)
+            self.assertNotIn("read", guest.values)
             self.backend.stop(how=signal.SIGKILL)
-            self.serve()
+            self.serve("--num-queues", "2")
         guest.wait()
         content = b"".join((b"second-%d\n" % n * size)[:size] for n in range(self.WRITERS))
         self.assert_content(guest.values["read"].split()[0], content)
         self.assertEqual(self.read_image(), content)
         self.assert_nothing_refused()
+
+    def test_split_ring(self):
+        self.kill_while_writing("")
+
+    def test_packed_ring(self):
+        self.kill_while_writing(",packed=on")
 
 
 if __name__ == "__main__":
