@@ -70,8 +70,8 @@ class ProtocolFeatures(Session):
 
     def test_all_that_can_be_served_are_offered(self):
         self.assertEqual(self.peer.ask_u64(Req.GET_PROTOCOL_FEATURES),
-                         word(Proto.MQ, Proto.REPLY_ACK, Proto.BACKEND_REQ, Proto.RESET_DEVICE,
-                              Proto.CONFIGURE_MEM_SLOTS, Proto.STATUS))
+                         word(Proto.MQ, Proto.REPLY_ACK, Proto.BACKEND_REQ, Proto.INFLIGHT_SHMFD,
+                              Proto.RESET_DEVICE, Proto.CONFIGURE_MEM_SLOTS, Proto.STATUS))
 
     def test_config_is_offered_by_a_device_that_has_one(self):
         self.backend.set_config(CONTENT)

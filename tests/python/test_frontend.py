@@ -76,7 +76,7 @@ class Opening(Facing):
     def test_no_more_is_accepted_than_is_offered_and_known(self):
         self.open(protocol=(1 << 64) - 1)
         acked = self.frontend.props.acked_protocol_features
-        self.assertEqual(acked, PROTOCOL | word(Proto.BACKEND_REQ))
+        self.assertEqual(acked, PROTOCOL | word(Proto.BACKEND_REQ, Proto.INFLIGHT_SHMFD))
         self.assertEqual(self.last(Req.SET_PROTOCOL_FEATURES).body, U64.pack(acked))
         self.assertTrue(self.frontend.has_protocol_feature(Proto.CONFIG))
         self.assertFalse(self.frontend.has_protocol_feature(Proto.PAGEFAULT))

@@ -15,6 +15,13 @@
 
 #define MAX_REQUESTS 16
 
+/* Each store of the instrumented build takes many more instructions. */
+#ifdef __SANITIZE_ADDRESS__
+#define BATCH_STEP 7
+#else
+#define BATCH_STEP 1
+#endif
+
 /* What outlives a device. */
 typedef struct {
   guint8 *start;
@@ -198,6 +205,15 @@ pop (VhostQueue *queue, VhostSlot **slots, guint max)
   return n;
 }
 
+static gboolean
+unpop (VhostQueue *queue, VhostSlot *slot)
+{
+  if (!vhost_queue_unpop_ring (queue, slot))
+    return FALSE;
+  vhost_queue_unpin (queue, slot);
+  return TRUE;
+}
+
 static void
 reverse (VhostSlot **slots, guint n)
 {
@@ -221,7 +237,7 @@ live (VhostQueue *queue, guint batch)
   push (queue, slots, n);
   n = pop (queue, slots, MAX_REQUESTS);
   if (n > 2)
-    vhost_queue_unpop_ring (queue, slots[--n]);
+    unpop (queue, slots[--n]);
   if (n > 1)
     push (queue, slots + 1, MIN (n - 1, batch));
 }
@@ -395,7 +411,7 @@ cut_everywhere (const Shape *shape, guint n_before, guint batch, gboolean twice)
   n_cuts = pictures->len;
   for (guint i = 0; i < pictures->len; i++) {
     check_survives (&world, g_ptr_array_index (pictures, i), (1u << n) - 1, 1 + i % 5);
-    if (twice && i % 4 == 1) {
+    if (twice && i % (4 * BATCH_STEP) == 1) {
       g_autoptr (GPtrArray) again = NULL;
 
       put_back (&world, g_ptr_array_index (pictures, i));
@@ -414,13 +430,13 @@ test_every_store (guint *n_fds, gconstpointer data)
   const Shape *shape = data;
   guint n_cuts = 0;
 
-  for (guint batch = 1; batch <= 8; batch++) {
+  for (guint batch = 1; batch <= 8; batch += BATCH_STEP) {
     guint n_before = batch % 4 == 0 ? 0 : shape->size - 3 + batch;
 
     n_cuts += cut_everywhere (shape, n_before, batch, FALSE);
   }
   g_test_message ("%u cuts", n_cuts);
-  g_assert_cmpuint (n_cuts, >, 300);
+  g_assert_cmpuint (n_cuts, >, 300 / BATCH_STEP);
 }
 
 static void
@@ -507,9 +523,9 @@ test_unpop_recovered (guint *n_fds, gconstpointer data)
 
   queue = start_device (&world, 0);
   g_assert_cmpuint (pop (queue, slots, 3), ==, 3);
-  g_assert_false (vhost_queue_unpop_ring (queue, slots[1]));
-  g_assert_true (vhost_queue_unpop_ring (queue, slots[2]));
-  g_assert_true (vhost_queue_unpop_ring (queue, slots[1]));
+  g_assert_false (unpop (queue, slots[1]));
+  g_assert_true (unpop (queue, slots[2]));
+  g_assert_true (unpop (queue, slots[1]));
   push (queue, slots, 1);
   g_assert_cmpuint (pop_the_rest (&world, queue, slots, 0xe), ==, 3);
   push (queue, slots, 3);
@@ -528,6 +544,7 @@ test_h076_only_what_was_pending (guint *n_fds, gconstpointer data)
   VhostInflightSplitRegion *region;
   VhostSlot *slots[MAX_REQUESTS];
   VhostQueue *queue;
+  guint16 head;
 
   world_init (&world, FALSE, 8, 1);
   region = vhost_inflight_area_get_region (world.area, 0);
@@ -535,11 +552,12 @@ test_h076_only_what_was_pending (guint *n_fds, gconstpointer data)
   offer_request (&world, 0);
   queue = start_device (&world, 5);
   g_assert_cmpuint (pop (queue, slots, 1), ==, 1);
+  head = slots[0]->head;
   abandon_device (queue);
-  g_assert_cmpuint (region->entry[slots[0]->head].inflight, ==, 1);
+  g_assert_cmpuint (region->entry[head].inflight, ==, 1);
   region->used_idx = 0;
-  region->last_batch_head = slots[0]->head;
-  world.guest.used->ring[4].id = GUINT32_TO_LE (slots[0]->head ^ 1);
+  region->last_batch_head = head;
+  world.guest.used->ring[4].id = GUINT32_TO_LE (head ^ 1);
 
   queue = start_device (&world, 5);
   g_assert_cmpuint (pop_the_rest (&world, queue, slots, 1), ==, 1);
