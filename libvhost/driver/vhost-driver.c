@@ -9,7 +9,7 @@
 #include "core/vhost-error-private.h"
 #include "core/vhost-fd-private.h"
 #include "core/vhost-features-private.h"
-#include "driver/vhost-driver.h"
+#include "driver/vhost-driver-private.h"
 #include "ring/vhost-driver-queue-private.h"
 
 /* Guest and user address of the memory. Not 0, which some back-ends take for “not set”. */
@@ -26,27 +26,8 @@
   (VHOST_BIT (VHOST_FEATURE_VERSION_1) | VHOST_BIT (VHOST_FEATURE_INDIRECT_DESC) |                 \
    VHOST_BIT (VHOST_FEATURE_EVENT_IDX) | VHOST_BIT (VHOST_FEATURE_RING_PACKED))
 
-/* Both positions 0, both wrap counters 1. */
-#define FIRST_PACKED_BASE 0x80008000
-
 /* Bits of the device kind: 0 to 23, and 50 to 63. */
 #define DEVICE_FEATURES (G_GUINT64_CONSTANT (0xfffc000000ffffff))
-
-struct _VhostDriver {
-  GObject parent_instance;
-
-  VhostDevice *device;
-  gulong signal_ids[4];
-  guint64 wanted; /* property */
-  guint64 memory_size;
-  guint64 features; /* in use */
-  guint64 base;     /* guest address of memory */
-  VhostMemory *memory;
-  VhostArena *arena;
-  VhostDriverQueue **queues;
-  guint n_queues;
-  gboolean started;
-};
 
 G_DEFINE_FINAL_TYPE (VhostDriver, vhost_driver, G_TYPE_OBJECT)
 
@@ -112,15 +93,36 @@ negotiate (VhostDriver *driver, GCancellable *cancellable, GError **error)
   return vhost_device_set_features (driver->device, driver->features, cancellable, error);
 }
 
-/* A device without a status byte has nothing to be told. */
+/* A device does not have everything that it could be told or asked for. */
 static gboolean
-tell_status (VhostDriver *driver, guint status, GCancellable *cancellable, GError **error)
+is_unsupported (const GError *error)
+{
+  return g_error_matches (error, VHOST_ERROR, VHOST_ERROR_NOT_NEGOTIATED) ||
+         g_error_matches (error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED);
+}
+
+gboolean
+vhost_driver_tell_status (VhostDriver *driver, guint status, GCancellable *cancellable,
+                          GError **error)
 {
   g_autoptr (GError) reason = NULL;
 
   if (vhost_device_set_status (driver->device, status, cancellable, &reason) ||
-      g_error_matches (reason, VHOST_ERROR, VHOST_ERROR_NOT_NEGOTIATED) ||
-      g_error_matches (reason, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED))
+      is_unsupported (reason))
+    return TRUE;
+  g_propagate_error (error, g_steal_pointer (&reason));
+  return FALSE;
+}
+
+/* From here on no request is lost with the process that serves it, if the device can do that. */
+static gboolean
+request_inflight (VhostDriver *driver, guint queue_size, GCancellable *cancellable, GError **error)
+{
+  g_autoptr (GError) reason = NULL;
+
+  driver->tracked = vhost_device_request_inflight (driver->device, driver->n_queues, queue_size,
+                                                   cancellable, &reason);
+  if (driver->tracked || is_unsupported (reason))
     return TRUE;
   g_propagate_error (error, g_steal_pointer (&reason));
   return FALSE;
@@ -161,9 +163,9 @@ lay_out_queues (VhostDriver *driver, guint queue_size, GError **error)
         vhost_memory_find_range (driver->memory, VHOST_ADDRESS_GUEST, address, ring_bytes);
 
     driver->queues[i] = vhost_driver_queue_new (
-        i, queue_size, vhost_driver_has_feature (driver, VHOST_FEATURE_RING_PACKED),
-        vhost_driver_has_feature (driver, VHOST_FEATURE_EVENT_IDX),
-        vhost_driver_has_feature (driver, VHOST_FEATURE_INDIRECT_DESC), driver->arena, ring,
+        i, queue_size, vhost_word_has (driver->features, VHOST_FEATURE_RING_PACKED),
+        vhost_word_has (driver->features, VHOST_FEATURE_EVENT_IDX),
+        vhost_word_has (driver->features, VHOST_FEATURE_INDIRECT_DESC), driver->arena, ring,
         address, error);
     if (driver->queues[i] == NULL)
       return FALSE;
@@ -183,7 +185,6 @@ set_up_queue (VhostDriver *driver, VhostDriverQueue *queue, GCancellable *cancel
               GError **error)
 {
   VhostDevice *device = driver->device;
-  gboolean packed = vhost_driver_has_feature (driver, VHOST_FEATURE_RING_PACKED);
   guint index = vhost_driver_queue_get_index (queue);
   gboolean fds = !vhost_device_has_in_band_notifications (device);
   VhostDriverRing ring;
@@ -193,8 +194,8 @@ set_up_queue (VhostDriver *driver, VhostDriverQueue *queue, GCancellable *cancel
     vhost_driver_queue_set_kick_func (queue, kick_in_band, device);
   return vhost_device_set_vring_num (device, index, vhost_driver_queue_get_size (queue),
                                      cancellable, error) &&
-         vhost_device_set_vring_base (device, index, packed ? FIRST_PACKED_BASE : 0, cancellable,
-                                      error) &&
+         vhost_device_set_vring_base (device, index, vhost_driver_queue_get_base (queue),
+                                      cancellable, error) &&
          vhost_device_set_vring_addr (device, index, 0, ring.desc, ring.avail, ring.used, ring.used,
                                       cancellable, error) &&
          vhost_device_set_vring_call (device, index,
@@ -205,8 +206,8 @@ set_up_queue (VhostDriver *driver, VhostDriverQueue *queue, GCancellable *cancel
              device, index, fds ? vhost_driver_queue_peek_kick_fd (queue) : -1, cancellable, error);
 }
 
-static gboolean
-start_queues (VhostDriver *driver, GCancellable *cancellable, GError **error)
+gboolean
+vhost_driver_start_queues (VhostDriver *driver, GCancellable *cancellable, GError **error)
 {
   for (guint i = 0; i < driver->n_queues; i++) {
     if (!set_up_queue (driver, driver->queues[i], cancellable, error))
@@ -232,18 +233,34 @@ forget_queues (VhostDriver *driver, const GError *reason)
   driver->n_queues = 0;
   g_clear_pointer (&driver->arena, vhost_arena_unref);
   g_clear_pointer (&driver->memory, vhost_memory_unref);
+  if (driver->device != NULL)
+    vhost_device_drop_inflight (driver->device);
   driver->features = 0;
   driver->started = FALSE;
+  driver->resumable = FALSE;
+  driver->tracked = FALSE;
+}
+
+/* What was added stays in memory until the driver is resumed, started anew or gone. */
+static void
+suspend_queues (VhostDriver *driver, const GError *reason)
+{
+  for (guint i = 0; i < driver->n_queues; i++)
+    vhost_driver_queue_shut_down (driver->queues[i], reason);
+  driver->started = FALSE;
+  driver->resumable = TRUE;
 }
 
 static void
 on_disconnected (VhostDevice *device, const GError *error, gpointer data)
 {
+  VhostDriver *driver = data;
   g_autoptr (GError) reason =
       error != NULL ? g_error_copy (error)
                     : g_error_new (VHOST_ERROR, VHOST_ERROR_DISCONNECTED, "the device has left");
 
-  forget_queues (data, reason);
+  if (driver->started)
+    suspend_queues (driver, reason);
 }
 
 static void
@@ -354,18 +371,20 @@ vhost_driver_start (VhostDriver *driver, guint n_queues, guint queue_size,
 
   if (!check_start (driver, n_queues, queue_size, error))
     return FALSE;
+  vhost_driver_stop (driver, NULL, NULL); /* what could have been resumed */
   driver->n_queues = n_queues;
   driver->base = choose_base (driver->base, driver->memory_size);
   driver->memory = make_memory (driver->base, driver->memory_size, &reason);
   driver->started =
-      driver->memory != NULL && tell_status (driver, found, cancellable, &reason) &&
+      driver->memory != NULL && vhost_driver_tell_status (driver, found, cancellable, &reason) &&
       negotiate (driver, cancellable, &reason) &&
-      tell_status (driver, found | VHOST_STATUS_FEATURES_OK, cancellable, &reason) &&
+      vhost_driver_tell_status (driver, found | VHOST_STATUS_FEATURES_OK, cancellable, &reason) &&
       lay_out_queues (driver, queue_size, &reason) &&
+      request_inflight (driver, queue_size, cancellable, &reason) &&
       vhost_device_set_memory (driver->device, driver->memory, cancellable, &reason) &&
-      start_queues (driver, cancellable, &reason) &&
-      tell_status (driver, found | VHOST_STATUS_FEATURES_OK | VHOST_STATUS_DRIVER_OK, cancellable,
-                   &reason);
+      vhost_driver_start_queues (driver, cancellable, &reason) &&
+      vhost_driver_tell_status (driver, found | VHOST_STATUS_FEATURES_OK | VHOST_STATUS_DRIVER_OK,
+                                cancellable, &reason);
   if (driver->started)
     return TRUE;
   forget_queues (driver, reason);
@@ -386,7 +405,7 @@ stop_queues (VhostDriver *driver, GCancellable *cancellable, GError **error)
       return FALSE;
     }
   }
-  return tell_status (driver, 0, cancellable, error);
+  return vhost_driver_tell_status (driver, 0, cancellable, error);
 }
 
 /**
@@ -450,7 +469,7 @@ vhost_driver_has_feature (VhostDriver *driver, guint bit)
 {
   g_return_val_if_fail (VHOST_IS_DRIVER (driver), FALSE);
 
-  return vhost_word_has (driver->features, bit);
+  return driver->started && vhost_word_has (driver->features, bit);
 }
 
 /**
@@ -488,7 +507,7 @@ vhost_driver_get_memory (VhostDriver *driver)
 {
   g_return_val_if_fail (VHOST_IS_DRIVER (driver), NULL);
 
-  return driver->memory;
+  return driver->started ? driver->memory : NULL;
 }
 
 static void
@@ -530,7 +549,7 @@ vhost_driver_get_property (GObject *object, guint id, GValue *value, GParamSpec 
     g_value_set_uint64 (value, driver->wanted);
     break;
   case PROP_ACKED_FEATURES:
-    g_value_set_uint64 (value, driver->features);
+    g_value_set_uint64 (value, driver->started ? driver->features : 0);
     break;
   case PROP_MEMORY_SIZE:
     g_value_set_uint64 (value, driver->memory_size);

@@ -32,6 +32,9 @@ gboolean vhost_driver_start (VhostDriver *driver, guint n_queues, guint queue_si
                              GCancellable *cancellable, GError **error);
 
 VHOST_AVAILABLE_IN_1_0
+gboolean vhost_driver_resume (VhostDriver *driver, GCancellable *cancellable, GError **error);
+
+VHOST_AVAILABLE_IN_1_0
 gboolean vhost_driver_stop (VhostDriver *driver, GCancellable *cancellable, GError **error);
 
 VHOST_AVAILABLE_IN_1_0

@@ -32,6 +32,7 @@ typedef struct {
   gboolean features_refused; /* the last SET_FEATURES failed: FEATURES_OK does not stick */
   guint status;
   VhostMemory *memory;
+  VhostInflightArea *inflight; /* NULL: what is in flight is not recorded */
   VhostVring *vrings;
   VhostReactor *reactor; /* of the context the session runs in; NULL without one */
   guint8 config[VHOST_BACKEND_MAX_CONFIG];
@@ -51,6 +52,8 @@ void vhost_backend_end_session (VhostBackend *backend);
 gboolean vhost_backend_accept_features (VhostBackend *backend, guint64 offered, guint64 acked,
                                         GError **error);
 void vhost_backend_take_memory (VhostBackend *backend, VhostMemory *memory);
+/* Queues that start from now on record in @area what is in flight. */
+void vhost_backend_take_inflight (VhostBackend *backend, VhostInflightArea *area);
 void vhost_backend_set_status (VhostBackend *backend, guint status);
 guint vhost_backend_get_status (VhostBackend *backend);
 

@@ -142,6 +142,7 @@ start_now (VhostBackend *backend, VhostVring *vring, GError **error)
   vring->setup.packed = is_packed (backend);
   vring->setup.event_idx = vhost_word_has (priv->acked, VHOST_FEATURE_EVENT_IDX);
   vring->setup.indirect = vhost_word_has (priv->acked, VHOST_FEATURE_INDIRECT_DESC);
+  vring->setup.inflight = priv->inflight;
   if (!vhost_queue_start (vring->queue, &vring->setup, priv->memory, priv->reactor, error))
     return FALSE;
   vring->start_wanted = FALSE;
@@ -217,4 +218,13 @@ vhost_vring_finish_stop (VhostBackend *backend, VhostVring *vring)
   vhost_queue_take_kick_fd (vring->queue, -1);
   vhost_queue_take_call_fd (vring->queue, -1);
   return vring->setup.base;
+}
+
+void
+vhost_backend_take_inflight (VhostBackend *backend, VhostInflightArea *area)
+{
+  VhostBackendPrivate *priv = vhost_backend_get_private (backend);
+  g_autoptr (VhostInflightArea) old = g_steal_pointer (&priv->inflight);
+
+  priv->inflight = area;
 }

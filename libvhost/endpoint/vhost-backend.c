@@ -516,6 +516,7 @@ stop_all (VhostBackend *backend)
     VhostVring *vring = &priv->vrings[i];
 
     vhost_vring_stop (backend, vring);
+    vhost_queue_forget_tracking (vring->queue); /* what is left is for the next session */
     vhost_vring_finish_stop (backend, vring);
     vhost_vring_set_enabled (vring, FALSE);
     *vring = (VhostVring){ .queue = vring->queue };
@@ -531,6 +532,7 @@ vhost_backend_end_session (VhostBackend *backend)
     return;
   stop_all (backend);
   g_clear_pointer (&priv->memory, vhost_memory_unref);
+  g_clear_pointer (&priv->inflight, vhost_inflight_area_unref);
   g_clear_pointer (&priv->reactor, vhost_reactor_unref);
   priv->acked = 0;
   priv->features_refused = FALSE;
@@ -547,6 +549,8 @@ vhost_backend_reset (VhostBackend *backend)
   VhostBackendPrivate *priv = vhost_backend_get_private (backend);
 
   stop_all (backend);
+  if (priv->inflight != NULL)
+    vhost_inflight_area_blank (priv->inflight);
   priv->status = 0;
   priv->features_refused = FALSE;
   g_signal_emit (backend, signals[SIGNAL_RESET], 0);

@@ -48,6 +48,9 @@ G_DECLARE_INTERFACE (VhostDevice, vhost_device, VHOST, DEVICE, GObject)
  * @has_in_band_notifications: see [method@Vhost.Device.has_in_band_notifications]
  * @kick_vring: see [method@Vhost.Device.kick_vring]
  * @wait_readable: see [method@Vhost.Device.wait_readable]
+ * @request_inflight: see [method@Vhost.Device.request_inflight]
+ * @give_inflight: see [method@Vhost.Device.give_inflight]
+ * @drop_inflight: see [method@Vhost.Device.drop_inflight]
  * @reserved: room for later versions
  *
  * What a kind of device implements. A function that is missing is answered with
@@ -102,7 +105,12 @@ struct _VhostDeviceInterface {
   gboolean (*wait_readable) (VhostDevice *device, int fd, guint timeout, GCancellable *cancellable,
                              GError **error);
 
-  gpointer reserved[7];
+  gboolean (*request_inflight) (VhostDevice *device, guint n_queues, guint queue_size,
+                                GCancellable *cancellable, GError **error);
+  gboolean (*give_inflight) (VhostDevice *device, GCancellable *cancellable, GError **error);
+  void (*drop_inflight) (VhostDevice *device);
+
+  gpointer reserved[4];
 };
 
 VHOST_AVAILABLE_IN_1_0
@@ -198,5 +206,16 @@ gboolean vhost_device_kick_vring (VhostDevice *device, guint index, GCancellable
 VHOST_AVAILABLE_IN_1_0
 gboolean vhost_device_wait_readable (VhostDevice *device, int fd, guint timeout,
                                      GCancellable *cancellable, GError **error);
+
+VHOST_AVAILABLE_IN_1_0
+gboolean vhost_device_request_inflight (VhostDevice *device, guint n_queues, guint queue_size,
+                                        GCancellable *cancellable, GError **error);
+
+VHOST_AVAILABLE_IN_1_0
+gboolean vhost_device_give_inflight (VhostDevice *device, GCancellable *cancellable,
+                                     GError **error);
+
+VHOST_AVAILABLE_IN_1_0
+void vhost_device_drop_inflight (VhostDevice *device);
 
 G_END_DECLS

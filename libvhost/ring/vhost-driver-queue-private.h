@@ -53,6 +53,13 @@ void vhost_driver_queue_set_kick_func (VhostDriverQueue *queue, VhostDriverQueue
 /* As if its call descriptor had been signalled. */
 void vhost_driver_queue_call (VhostDriverQueue *queue);
 
+/* The positions of the queue, in the form of SET_VRING_BASE, for a device that has not seen it
+ * before: of a split ring what was used is behind it, of a packed one what was collected. */
+guint32 vhost_driver_queue_get_base (VhostDriverQueue *queue);
+
+/* There is a device again: it is kicked. */
+void vhost_driver_queue_resume (VhostDriverQueue *queue);
+
 /* The device is gone: waiting and adding fail from now on. */
 void vhost_driver_queue_shut_down (VhostDriverQueue *queue, const GError *reason);
 

@@ -274,6 +274,21 @@ vhost_driver_queue_call (VhostDriverQueue *self)
   vhost_fd_signal_event (self->call_fd);
 }
 
+guint32
+vhost_driver_queue_get_base (VhostDriverQueue *self)
+{
+  return vhost_driver_ring_get_base (&self->ring);
+}
+
+/* What the device used before it went may wait to be collected, and nobody notifies again. */
+void
+vhost_driver_queue_resume (VhostDriverQueue *self)
+{
+  g_clear_error (&self->shut_down);
+  vhost_fd_signal_event (self->kick_fd);
+  vhost_fd_signal_event (self->call_fd);
+}
+
 /* --- State --------------------------------------------------------------------------------- */
 
 /**

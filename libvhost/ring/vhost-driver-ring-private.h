@@ -74,3 +74,17 @@ vhost_driver_ring_offer_again (VhostDriverSideRing *ring)
 {
   return ring->packed || vhost_split_driver_offer_again (&ring->split);
 }
+
+/* Where a device goes on, in the form of SET_VRING_BASE, with nothing known of what is in flight.
+ */
+static inline guint32
+vhost_driver_ring_get_base (const VhostDriverSideRing *ring)
+{
+  guint16 position;
+
+  if (!ring->packed)
+    return vhost_ring_load16 (&ring->split.used->idx);
+  position =
+      ring->packed_ring.used_position | (ring->packed_ring.used_wrap ? VHOST_PACKED_WRAP : 0);
+  return position | (guint32) position << 16;
+}

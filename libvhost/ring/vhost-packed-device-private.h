@@ -12,6 +12,8 @@ typedef struct {
   const VhostPackedEvent *driver; /* when the driver wants to be notified */
   VhostPackedEvent *device;       /* when we want to be kicked */
 
+  VhostPackedDesc *copies; /* of the entries in flight, by position; NULL: not wanted */
+
   guint16 avail_position; /* next entry to fetch */
   guint16 used_position;  /* next entry to write */
   gboolean avail_wrap;
@@ -36,10 +38,21 @@ gboolean vhost_packed_device_check_base (guint32 base, guint16 size);
  * next entry to write. An upper half of 0 is taken to be missing, as some front-ends send it:
  * nothing is in flight then. */
 void vhost_packed_device_start (VhostPackedDevice *ring, guint32 base);
+
+/* The same, with chains in flight: the half of the used position counts even if it is 0. */
+void vhost_packed_device_start_between (VhostPackedDevice *ring, guint32 base);
 guint32 vhost_packed_device_get_base (const VhostPackedDevice *ring);
 
 /* As their namesakes of a split ring. */
 guint vhost_packed_device_pop (VhostPackedDevice *ring, VhostSlot **slots, guint max);
+/* Pops once more a chain that has been fetched from the ring already, from copies of its @n
+ * entries. */
+gboolean vhost_packed_device_refetch (VhostPackedDevice *ring, const VhostPackedDesc *copies,
+                                      guint n, VhostSlot **slot);
+
+/* Keeps copies of what is fetched from now on. */
+void vhost_packed_device_keep_copies (VhostPackedDevice *ring);
+
 gboolean vhost_packed_device_unpop (VhostPackedDevice *ring, VhostSlot *slot);
 guint vhost_packed_device_rewind (VhostPackedDevice *ring);
 void vhost_packed_device_push (VhostPackedDevice *ring, VhostSlot **slots, const guint32 *lengths,

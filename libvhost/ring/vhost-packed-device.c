@@ -60,7 +60,14 @@ void
 vhost_packed_device_clear (VhostPackedDevice *ring)
 {
   vhost_ring_common_clear (&ring->common);
+  g_free (ring->copies);
   *ring = (VhostPackedDevice){ 0 };
+}
+
+void
+vhost_packed_device_keep_copies (VhostPackedDevice *ring)
+{
+  ring->copies = g_new0 (VhostPackedDesc, ring->common.size);
 }
 
 void
@@ -103,7 +110,12 @@ vhost_packed_device_check_base (guint32 base, guint16 size)
 void
 vhost_packed_device_start (VhostPackedDevice *ring, guint32 base)
 {
-  base = complete_base (base);
+  vhost_packed_device_start_between (ring, complete_base (base));
+}
+
+void
+vhost_packed_device_start_between (VhostPackedDevice *ring, guint32 base)
+{
   ring->avail_position = base & POSITION_MASK;
   ring->avail_wrap = (base & VHOST_PACKED_WRAP) != 0;
   ring->used_position = base >> 16 & POSITION_MASK;
@@ -180,6 +192,14 @@ walk_entry (VhostPackedDevice *ring, VhostSlot *slot, Walk *walk, const Desc *de
   return vhost_ring_common_add_buffer (&ring->common, slot, &walk->gathered, &buffer);
 }
 
+static void
+keep_copy (VhostPackedDevice *ring, guint16 position, const Desc *desc)
+{
+  ring->copies[position] =
+      (VhostPackedDesc){ GUINT64_TO_LE (desc->addr), GUINT32_TO_LE (desc->len),
+                         GUINT16_TO_LE (desc->id), GUINT16_TO_LE (desc->flags) };
+}
+
 /* A chain of several entries, or an unusual one; @desc is its first. It can be no longer than what
  * the entries in flight leave of the ring. */
 static G_GNUC_NO_INLINE gboolean
@@ -193,6 +213,8 @@ walk_slowly (VhostPackedDevice *ring, VhostSlot *slot, Desc desc)
   for (;;) {
     if (walk.n == room)
       return set_fault (ring, VHOST_RING_FAULT_LOOP, walk.n);
+    if (ring->copies != NULL)
+      keep_copy (ring, position, &desc);
     if (!walk_entry (ring, slot, &walk, &desc))
       return FALSE;
     if (!(desc.flags & VHOST_RING_DESC_NEXT))
@@ -201,6 +223,7 @@ walk_slowly (VhostPackedDevice *ring, VhostSlot *slot, Desc desc)
     desc = fetch_desc (&ring->desc[position]);
   }
   slot->head = walk.id;
+  slot->first = ring->avail_position;
   slot->n_descs = (guint16) walk.n;
   slot->written = 0;
   return vhost_ring_common_fill_slot (&ring->common, slot, &walk.gathered);
@@ -215,7 +238,8 @@ walk_chain (VhostPackedDevice *ring, VhostSlot *slot, const Desc *desc)
   gboolean writable = (desc->flags & VHOST_RING_DESC_WRITE) != 0;
 
   if ((desc->flags & (VHOST_RING_DESC_INDIRECT | VHOST_RING_DESC_NEXT)) != 0 ||
-      offset >= span->size || (guint64) desc->len - 1 >= span->size - offset)
+      ring->copies != NULL || offset >= span->size ||
+      (guint64) desc->len - 1 >= span->size - offset)
     return walk_slowly (ring, slot, *desc);
 
   slot->iov[0].iov_base = span->host + offset;
@@ -272,6 +296,36 @@ vhost_packed_device_pop (VhostPackedDevice *ring, VhostSlot **slots, guint max)
   return n;
 }
 
+gboolean
+vhost_packed_device_refetch (VhostPackedDevice *ring, const VhostPackedDesc *copies, guint n,
+                             VhostSlot **slot)
+{
+  VhostRingCommon *common = &ring->common;
+  Walk walk = { .n = 0 };
+  VhostSlot *taken;
+
+  if (vhost_ring_common_is_broken (common) || vhost_ring_common_reserve_slots (common, 1) == 0)
+    return FALSE;
+  taken = common->free_slots[common->n_free - 1];
+  for (guint i = 0; i < n; i++) {
+    Desc desc = fetch_desc (&copies[i]);
+
+    if ((desc.flags & VHOST_RING_DESC_INDIRECT) && n > 1)
+      return set_fault (ring, VHOST_RING_FAULT_INDIRECT_NEXT, n);
+    if (!walk_entry (ring, taken, &walk, &desc))
+      return FALSE;
+  }
+  taken->head = walk.id;
+  taken->n_descs = (guint16) n;
+  taken->written = 0;
+  if (!vhost_ring_common_fill_slot (common, taken, &walk.gathered) ||
+      !vhost_ring_common_check_head (common, taken->head))
+    return FALSE;
+  vhost_ring_common_commit_refetched (common, taken);
+  *slot = taken;
+  return TRUE;
+}
+
 static void
 step_back (VhostPackedDevice *ring, guint n)
 {
@@ -291,9 +345,11 @@ vhost_packed_device_unpop (VhostPackedDevice *ring, VhostSlot *slot)
 
   if (common->by_head[slot->head] != slot || slot->position != common->n_popped - 1)
     return FALSE;
-  step_back (ring, slot->n_descs);
-  ring->n_fetched -= slot->n_descs;
-  ring->n_seen += slot->n_descs;
+  if (!slot->refetched) {
+    step_back (ring, slot->n_descs);
+    ring->n_fetched -= slot->n_descs;
+    ring->n_seen += slot->n_descs;
+  }
   vhost_ring_common_free_slot (common, slot);
   common->n_popped--;
   common->n_in_flight--;
@@ -305,7 +361,7 @@ vhost_packed_device_rewind (VhostPackedDevice *ring)
 {
   g_autofree VhostSlot **latest = vhost_ring_common_list_latest (&ring->common);
 
-  for (guint i = 0; latest[i] != NULL; i++)
+  for (guint i = 0; latest[i] != NULL && !latest[i]->refetched; i++)
     vhost_packed_device_unpop (ring, latest[i]);
   return ring->common.n_in_flight;
 }

@@ -144,6 +144,7 @@ release_ring (VhostQueue *self)
   vhost_queue_clear_watch (self);
   unpin_all (self);
   self->base = vhost_device_ring_get_base (&self->ring);
+  vhost_queue_forget_tracking (self);
   vhost_device_ring_clear (&self->ring);
   self->pin = NULL;
   free_unused_pin (self, pin);
@@ -178,7 +179,7 @@ vhost_queue_start (VhostQueue *self, const VhostQueueSetup *setup, VhostMemory *
   self->sigbus_seen = 0;
   self->started = TRUE;
   g_clear_error (&self->error);
-  if (!vhost_queue_update_watch (self, error)) {
+  if (!vhost_queue_start_tracking (self, error) || !vhost_queue_update_watch (self, error)) {
     g_prefix_error (error, "queue %u: ", self->index);
     release_ring (self);
     return FALSE;
@@ -212,7 +213,7 @@ push_held (VhostQueue *self)
     VhostSlot *slot = self->ring.common.by_head[held->head];
 
     slot->completed = FALSE;
-    vhost_device_ring_push (&self->ring, &slot, &held->length, 1);
+    vhost_queue_push_ring (self, &slot, &held->length, 1);
   }
   g_array_set_size (self->held, 0);
   if (n > 0)
@@ -276,7 +277,8 @@ vhost_queue_finish_stop (VhostQueue *self)
   if (!vhost_queue_has_ring (self))
     return 0;
   unpin_all (self);
-  n_lost = vhost_device_ring_rewind (&self->ring);
+  n_lost = self->tracking != NULL ? vhost_queue_stop_tracking (self)
+                                  : vhost_device_ring_rewind (&self->ring);
   release_ring (self);
   if (was_started)
     g_object_notify (G_OBJECT (self), "started");

@@ -53,9 +53,10 @@ vhost_queue_check_memory (VhostQueue *self)
     return TRUE;
   self->sigbus_seen = count;
   region = vhost_memory_find_broken (self->pin->memory);
-  if (region == NULL)
+  if (region == NULL && !vhost_queue_has_lost_area (self))
     return TRUE;
-  self->ring.common.error = (VhostRingError){ VHOST_RING_FAULT_MEMORY, region->guest_address };
+  self->ring.common.error =
+      (VhostRingError){ VHOST_RING_FAULT_MEMORY, region != NULL ? region->guest_address : 0 };
   vhost_queue_check_fault (self);
   return FALSE;
 }
@@ -103,7 +104,7 @@ serve_once (VhostQueue *self)
   guint32 seen;
 
   vhost_device_ring_disable_notifications (ring);
-  empty = vhost_device_ring_is_empty (ring);
+  empty = !vhost_queue_has_recovered (self) && vhost_device_ring_is_empty (ring);
   if (!vhost_queue_check_memory (self))
     return FALSE;
   if (empty) {
@@ -118,7 +119,8 @@ serve_once (VhostQueue *self)
     return FALSE;
 
   vhost_queue_arm (self);
-  return vhost_queue_is_running (self) && vhost_device_ring_has_seen_more (ring) &&
+  return vhost_queue_is_running (self) &&
+         (vhost_device_ring_has_seen_more (ring) || vhost_queue_has_recovered (self)) &&
          (self->n_chains != n_before || vhost_device_ring_get_seen (ring) != seen);
 }
 

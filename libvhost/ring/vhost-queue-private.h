@@ -4,6 +4,7 @@
 
 #include "core/vhost-reactor-private.h"
 #include "memory/vhost-memory-private.h"
+#include "ring/vhost-inflight-area-private.h"
 #include "ring/vhost-queue.h"
 
 typedef enum {
@@ -26,6 +27,7 @@ typedef struct {
   gboolean packed;
   gboolean event_idx;
   gboolean indirect;
+  VhostInflightArea *inflight; /* borrowed; NULL: what is in flight is not recorded */
 } VhostQueueSetup;
 
 VhostQueue *vhost_queue_new (guint index, VhostQueueObserver observer, gpointer data);
@@ -61,6 +63,14 @@ gboolean vhost_queue_stop (VhostQueue *queue);
 /* Ends a stop: rewinds over chains still in flight where they are the last ones fetched, makes all
  * handles dead, lets memory go. Returns how many chains could not be rewound. */
 guint vhost_queue_finish_stop (VhostQueue *queue);
+
+/* Before finish_stop(): chains in flight stay in the inflight record, and are not rewound. Nothing
+ * without a record. */
+void vhost_queue_leave_in_flight (VhostQueue *queue);
+gboolean vhost_queue_is_tracked (VhostQueue *queue);
+
+/* Writes no more into the inflight record, and leaves it as it is. */
+void vhost_queue_forget_tracking (VhostQueue *queue);
 
 /* Where to go on: GET_VRING_BASE. */
 guint32 vhost_queue_get_base (VhostQueue *queue);

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The inside of a queue, shared by vhost-queue.c (what others call), vhost-queue-control.c (start,
- * stop, memory) and vhost-queue-dispatch.c (kicks, waking up, breaking). */
+ * stop, memory), vhost-queue-dispatch.c (kicks, waking up, breaking) and vhost-queue-inflight.c
+ * (the record of what is in flight). */
 #pragma once
 
 #include "ring/vhost-chain-private.h"
 #include "ring/vhost-device-ring-private.h"
+#include "ring/vhost-inflight-private.h"
 
 /* A memory table and how many chains that were popped under it are in flight. */
 typedef struct {
@@ -25,6 +27,8 @@ typedef struct {
   guint32 length;
 } VhostQueueHeld;
 
+typedef struct _VhostQueueTracking VhostQueueTracking;
+
 struct _VhostQueue {
   GObject parent_instance;
 
@@ -41,6 +45,7 @@ struct _VhostQueue {
 
   /* From start to finish_stop. */
   VhostDeviceRing ring;
+  VhostQueueTracking *tracking; /* NULL: not recorded */
   VhostQueueSetup setup;
   VhostQueuePin *pin; /* NULL when neither started nor stopping */
   VhostReactor *reactor;
@@ -107,3 +112,41 @@ void vhost_queue_check_fault (VhostQueue *queue);
 
 /* Did memory under the ring or its buffers go away? Breaks the queue then. */
 gboolean vhost_queue_check_memory (VhostQueue *queue);
+
+/* vhost-queue-inflight.c: start_tracking() does nothing for a queue without a region; the others,
+ * but for has_recovered() and has_lost_area(), are for those that have one. */
+gboolean vhost_queue_start_tracking (VhostQueue *queue, GError **error);
+guint vhost_queue_pop_tracked (VhostQueue *queue, VhostSlot **slots, guint max);
+gboolean vhost_queue_unpop_tracked (VhostQueue *queue, VhostSlot *slot);
+void vhost_queue_push_tracked (VhostQueue *queue, VhostSlot **slots, const guint32 *lengths,
+                               guint n);
+guint vhost_queue_stop_tracking (VhostQueue *queue); /* how many could not be rewound */
+gboolean vhost_queue_has_lost_area (VhostQueue *queue);
+
+/* Is there something that the process before left in flight and that was not popped yet? */
+gboolean vhost_queue_has_recovered (VhostQueue *queue);
+
+static inline guint
+vhost_queue_pop_ring (VhostQueue *queue, VhostSlot **slots, guint max)
+{
+  if (G_UNLIKELY (queue->tracking != NULL))
+    return vhost_queue_pop_tracked (queue, slots, max);
+  return vhost_device_ring_pop (&queue->ring, slots, max);
+}
+
+static inline gboolean
+vhost_queue_unpop_ring (VhostQueue *queue, VhostSlot *slot)
+{
+  if (G_UNLIKELY (queue->tracking != NULL))
+    return vhost_queue_unpop_tracked (queue, slot);
+  return vhost_device_ring_unpop (&queue->ring, slot);
+}
+
+static inline void
+vhost_queue_push_ring (VhostQueue *queue, VhostSlot **slots, const guint32 *lengths, guint n)
+{
+  if (G_UNLIKELY (queue->tracking != NULL))
+    vhost_queue_push_tracked (queue, slots, lengths, n);
+  else
+    vhost_device_ring_push (&queue->ring, slots, lengths, n);
+}

@@ -323,12 +323,12 @@ pin_slots (VhostQueue *self, VhostSlot **slots, guint n)
 static gboolean
 survives_lost_memory (VhostQueue *self, VhostSlot **slots, guint n)
 {
-  if (vhost_memory_find_broken (self->pin->memory) == NULL) {
+  if (vhost_memory_find_broken (self->pin->memory) == NULL && !vhost_queue_has_lost_area (self)) {
     self->sigbus_seen = vhost_sigbus_get_count ();
     return TRUE;
   }
   while (n > 0)
-    vhost_device_ring_unpop (&self->ring, slots[--n]);
+    vhost_queue_unpop_ring (self, slots[--n]);
   vhost_queue_check_memory (self);
   return FALSE;
 }
@@ -343,9 +343,9 @@ vhost_queue_pop_slots (VhostQueue *self, VhostSlot **slots, guint max)
   if (self->dispatching)
     max = MIN (max, self->budget);
 
-  n = vhost_device_ring_pop (&self->ring, slots, max);
+  n = vhost_queue_pop_ring (self, slots, max);
   if (n == 0 && !self->dispatching && vhost_queue_arm (self) && vhost_queue_is_running (self))
-    n = vhost_device_ring_pop (&self->ring, slots, max);
+    n = vhost_queue_pop_ring (self, slots, max);
   if (!vhost_queue_has_ring (self))
     return 0; /* it broke, and was ended from the observer */
   if (G_UNLIKELY (vhost_sigbus_get_count () != self->sigbus_seen) &&
@@ -406,7 +406,7 @@ vhost_queue_unpop (VhostQueue *self, VhostChain *chain)
   g_return_val_if_fail (chain != NULL, FALSE);
 
   slot = vhost_chain_get_slot (chain, self);
-  if (slot == NULL || !vhost_device_ring_unpop (&self->ring, slot))
+  if (slot == NULL || !vhost_queue_unpop_ring (self, slot))
     return FALSE;
   slot->generation = 0;
   vhost_queue_unpin (self, slot);
@@ -437,7 +437,7 @@ vhost_queue_push_slots (VhostQueue *self, VhostSlot **slots, const guint32 *leng
     for (guint i = 0; i < n; i++)
       hold_back (self, slots[i], lengths[i]);
   } else {
-    vhost_device_ring_push (&self->ring, slots, lengths, n);
+    vhost_queue_push_ring (self, slots, lengths, n);
   }
   vhost_queue_check_memory (self);
   if (G_UNLIKELY (self->draining))

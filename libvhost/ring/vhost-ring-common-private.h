@@ -136,3 +136,14 @@ vhost_ring_common_free_slot (VhostRingCommon *common, VhostSlot *slot)
   common->by_head[slot->head] = NULL;
   common->free_slots[common->n_free++] = slot;
 }
+
+/* Counts a chain in flight that the ring itself has counted already. */
+static inline void
+vhost_ring_common_commit_refetched (VhostRingCommon *common, VhostSlot *slot)
+{
+  slot->refetched = TRUE;
+  slot->position = common->n_popped++;
+  common->by_head[slot->head] = slot;
+  common->n_in_flight++;
+  common->n_free--;
+}

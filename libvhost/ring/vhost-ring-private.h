@@ -118,8 +118,11 @@ typedef struct {
   guint32 generation; /* of the queue: the handle that may use it; 0: none */
   gboolean completed; /* of the queue: waits to be pushed */
   struct iovec inline_iov[VHOST_SLOT_INLINE_IOVECS];
-  guint16 n_descs; /* packed: entries of the ring that it takes */
-  guint8 padding[14];
+  guint16 n_descs;    /* packed: entries of the ring that it takes */
+  guint16 first;      /* packed: the first of them */
+  guint16 entry;      /* packed: of the inflight record */
+  gboolean refetched; /* it was in flight when the process before ended: the ring has moved on */
+  guint8 padding[4];
 } VhostSlot;
 
 G_STATIC_ASSERT (sizeof (VhostSlot) % 64 == 0 || sizeof (gpointer) != 8);

@@ -31,6 +31,9 @@ void vhost_split_device_start (VhostSplitDevice *ring, guint16 base);
 /* Pops up to @max chains into @slots. 0 when empty or broken (ring->error). */
 guint vhost_split_device_pop (VhostSplitDevice *ring, VhostSlot **slots, guint max);
 
+/* Pops the chain at @head once more, which has been fetched from the ring already. */
+gboolean vhost_split_device_refetch (VhostSplitDevice *ring, guint16 head, VhostSlot **slot);
+
 /* Gives the chain that was popped last back to the ring; FALSE when @slot is not that one. */
 gboolean vhost_split_device_unpop (VhostSplitDevice *ring, VhostSlot *slot);
 

@@ -259,12 +259,31 @@ vhost_split_device_pop (VhostSplitDevice *ring, VhostSlot **slots, guint max)
 }
 
 gboolean
+vhost_split_device_refetch (VhostSplitDevice *ring, guint16 head, VhostSlot **slot)
+{
+  VhostRingCommon *common = &ring->common;
+  VhostSlot *taken;
+
+  if (vhost_ring_common_is_broken (common) || !vhost_ring_common_check_head (common, head) ||
+      vhost_ring_common_reserve_slots (common, 1) == 0)
+    return FALSE;
+  taken = common->free_slots[common->n_free - 1];
+  taken->head = head;
+  if (!walk_chain (ring, taken))
+    return FALSE;
+  vhost_ring_common_commit_refetched (common, taken);
+  *slot = taken;
+  return TRUE;
+}
+
+gboolean
 vhost_split_device_unpop (VhostSplitDevice *ring, VhostSlot *slot)
 {
   if (ring->common.by_head[slot->head] != slot || slot->position != ring->common.n_popped - 1)
     return FALSE;
   vhost_ring_common_free_slot (&ring->common, slot);
-  ring->last_avail--;
+  if (!slot->refetched)
+    ring->last_avail--;
   ring->common.n_popped--;
   ring->common.n_in_flight--;
   return TRUE;
@@ -275,7 +294,7 @@ vhost_split_device_rewind (VhostSplitDevice *ring)
 {
   g_autofree VhostSlot **latest = vhost_ring_common_list_latest (&ring->common);
 
-  for (guint i = 0; latest[i] != NULL; i++)
+  for (guint i = 0; latest[i] != NULL && !latest[i]->refetched; i++)
     vhost_split_device_unpop (ring, latest[i]);
   return ring->common.n_in_flight;
 }

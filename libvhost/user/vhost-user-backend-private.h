@@ -51,6 +51,7 @@ struct _VhostUserBackend {
   guint64 acked_protocol;
   gboolean owned;
   GArray *slots; /* vhost-user-backend-memory.c: regions that came one at a time; or NULL */
+  gboolean features_set;
 
   /* a GET_VRING_BASE whose answer waits for buffers in flight */
   VhostVring *draining;
@@ -78,6 +79,7 @@ struct _VhostUserBackend {
    VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_REPLY_ACK) |                                             \
    VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_BACKEND_REQ) |                                           \
    VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_CONFIG) |                                                \
+   VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_INFLIGHT_SHMFD) |                                        \
    VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_RESET_DEVICE) |                                          \
    VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_CONFIGURE_MEM_SLOTS) |                                   \
    VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_STATUS) | VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_RARP) | \
@@ -91,11 +93,12 @@ struct _VhostUserBackend {
    VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_GPA_ADDRESSES))
 
 /* Those that are offered only when the application says so: QEMU accepts the first two without
- * having them, and of the third only one half is served. */
+ * having them, of the third only one half is served, and the fourth lets handles die early. */
 #define VHOST_USER_BACKEND_OPTIONAL_FEATURES                                                       \
   (VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_INBAND_NOTIFICATIONS) |                                  \
    VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_XEN_MMAP) |                                              \
-   VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_CROSS_ENDIAN))
+   VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_CROSS_ENDIAN) |                                          \
+   VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_GET_VRING_BASE_INFLIGHT))
 
 #define VHOST_USER_NET_FEATURE_MTU 3 /* VIRTIO_NET_F_MTU */
 
@@ -119,6 +122,14 @@ gboolean vhost_user_backend_add_mem_reg (VhostUserBackend *backend, VhostUserFra
                                          VhostUserFrame *reply, GError **error);
 gboolean vhost_user_backend_rem_mem_reg (VhostUserBackend *backend, VhostUserFrame *frame,
                                          VhostUserFrame *reply, GError **error);
+
+/* vhost-user-backend-inflight.c */
+gboolean vhost_user_backend_get_inflight_fd (VhostUserBackend *backend, VhostUserFrame *frame,
+                                             VhostUserFrame *reply, GError **error);
+gboolean vhost_user_backend_set_inflight_fd (VhostUserBackend *backend, VhostUserFrame *frame,
+                                             VhostUserFrame *reply, GError **error);
+/* May @vring stop with chains in flight, because they are recorded? */
+gboolean vhost_user_backend_may_leave_in_flight (VhostUserBackend *backend, VhostVring *vring);
 
 /* vhost-user-backend.c */
 guint64 vhost_user_backend_get_offered (

@@ -26,6 +26,7 @@ set_features (VhostUserBackend *backend, VhostUserFrame *frame, VhostUserFrame *
 
   if (!vhost_backend_accept_features (base, vhost_user_backend_get_offered (backend), acked, error))
     return FALSE;
+  backend->features_set = TRUE;
   /* Without protocol features there is no SET_VRING_ENABLE: all rings are enabled. With them the
    * enable state is left alone. */
   for (guint i = 0; i < priv->n_queues; i++) {
@@ -224,7 +225,10 @@ get_vring_base (VhostUserBackend *backend, VhostUserFrame *frame, VhostUserFrame
   if (vring == NULL)
     return FALSE;
   reply->payload.state.index = frame->payload.state.index;
-  if (!vhost_vring_stop (VHOST_BACKEND (backend), vring))
+  if (vhost_user_backend_may_leave_in_flight (backend, vring))
+    vhost_queue_leave_in_flight (vring->queue);
+  if (!vhost_vring_stop (VHOST_BACKEND (backend), vring) &&
+      !vhost_user_backend_may_leave_in_flight (backend, vring))
     wait_for_drain (backend, vring);
   else
     reply->payload.state.num = vhost_vring_finish_stop (VHOST_BACKEND (backend), vring);
@@ -360,6 +364,8 @@ static const VhostUserHandler handlers[] = {
   HANDLER (SET_CONFIG, set_config),
   HANDLER (CREATE_CRYPTO_SESSION, vhost_user_backend_create_crypto_session),
   HANDLER (CLOSE_CRYPTO_SESSION, vhost_user_backend_close_crypto_session),
+  HANDLER (GET_INFLIGHT_FD, vhost_user_backend_get_inflight_fd),
+  HANDLER (SET_INFLIGHT_FD, vhost_user_backend_set_inflight_fd),
   HANDLER (RESET_DEVICE, reset_device),
   HANDLER (VRING_KICK, vhost_user_backend_vring_kick),
   HANDLER (GET_MAX_MEM_SLOTS, get_max_mem_slots),
@@ -451,6 +457,10 @@ prepare_failure (const VhostUserRule *rule, VhostUserFrame *reply)
   case VHOST_USER_FRONTEND_CODE_GET_SHARED_OBJECT:
     reply->size = 0;
     return TRUE;
+  case VHOST_USER_FRONTEND_CODE_GET_INFLIGHT_FD:
+    reply->size = sizeof reply->payload.inflight; /* of no size: there is no area */
+    reply->payload.inflight = (VhostUserInflightArea){ 0 };
+    return TRUE;
   case VHOST_USER_FRONTEND_CODE_SET_DEVICE_STATE_FD:
   case VHOST_USER_FRONTEND_CODE_CHECK_DEVICE_STATE:
     reply->size = sizeof reply->payload.u64;
@@ -500,6 +510,8 @@ init_reply (const VhostUserRule *rule, VhostUserFrame *reply)
 
   if (rule->reply_layout == VHOST_USER_LAYOUT_VRING_STATE)
     size = sizeof reply->payload.state;
+  else if (rule->reply_layout == VHOST_USER_LAYOUT_INFLIGHT)
+    size = sizeof reply->payload.inflight;
   else if (rule->reply == VHOST_USER_REPLY_BODY)
     size = sizeof reply->payload.u64;
   vhost_user_frame_init (reply, rule->request, VHOST_USER_FLAGS_VERSION | VHOST_USER_FLAGS_REPLY,

@@ -55,6 +55,7 @@ vhost_user_backend_drop_connection (VhostUserBackend *backend)
   backend->acked_protocol = 0;
   backend->owned = FALSE;
   backend->mtu = 0;
+  backend->features_set = FALSE;
   vhost_backend_end_session (VHOST_BACKEND (backend));
   g_clear_pointer (&backend->in_band, g_free);
   watch_listener (backend);

@@ -549,6 +549,9 @@ vhost_user_frontend_init_device (gpointer data, gpointer user_data)
   iface->set_config = frontend_set_config;
   iface->get_status = frontend_get_status;
   iface->set_status = frontend_set_status;
+  iface->request_inflight = vhost_user_frontend_request_inflight;
+  iface->give_inflight = vhost_user_frontend_give_inflight;
+  iface->drop_inflight = vhost_user_frontend_drop_inflight;
   iface->reset = frontend_reset;
   vhost_user_frontend_init_notify (iface);
 }

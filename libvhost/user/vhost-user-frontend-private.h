@@ -54,13 +54,17 @@ struct _VhostUserFrontend {
 
   guint state_timeout;    /* ms */
   guint64 max_state_size; /* bytes */
+  int inflight_fd;        /* over all connections; -1: none */
+  VhostUserInflightArea inflight;
 };
 
+/* Protocol features that are accepted unless the application says otherwise. */
 #define VHOST_USER_FRONTEND_PROTOCOL_FEATURES                                                      \
   (VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_MQ) |                                                    \
    VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_REPLY_ACK) |                                             \
    VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_BACKEND_REQ) |                                           \
    VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_CONFIG) |                                                \
+   VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_INFLIGHT_SHMFD) |                                        \
    VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_RESET_DEVICE) |                                          \
    VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_CONFIGURE_MEM_SLOTS) |                                   \
    VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_STATUS) | VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_RARP) | \
@@ -77,7 +81,8 @@ struct _VhostUserFrontend {
 /* Those that are negotiated only when the application wants them. */
 #define VHOST_USER_FRONTEND_OPTIONAL_FEATURES                                                      \
   (VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_INBAND_NOTIFICATIONS) |                                  \
-   VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_XEN_MMAP))
+   VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_XEN_MMAP) |                                              \
+   VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_GET_VRING_BASE_INFLIGHT))
 
 /* Makes a request: no payload yet, zeroed up to @size. */
 void vhost_user_frontend_init_request (VhostUserFrame *frame, VhostUserFrontendCode code,
@@ -139,6 +144,14 @@ gboolean vhost_user_frontend_serve_vring_call (VhostUserFrontend *frontend,
                                                const VhostUserFrame *frame, GError **error);
 gboolean vhost_user_frontend_serve_vring_err (VhostUserFrontend *frontend,
                                               const VhostUserFrame *frame, GError **error);
+
+/* vhost-user-frontend-inflight.c */
+gboolean vhost_user_frontend_request_inflight (VhostDevice *device, guint n_queues,
+                                               guint queue_size, GCancellable *cancellable,
+                                               GError **error);
+gboolean vhost_user_frontend_give_inflight (VhostDevice *device, GCancellable *cancellable,
+                                            GError **error);
+void vhost_user_frontend_drop_inflight (VhostDevice *device);
 
 /* vhost-user-frontend-device.c */
 void vhost_user_frontend_init_device (gpointer iface, gpointer data);

@@ -281,6 +281,8 @@ choose_protocol (VhostUserFrontend *frontend)
 
   if (!vhost_user_frontend_hears_host_notifier (frontend))
     known &= ~VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_HOST_NOTIFIER);
+  if (frontend->session != NULL) /* which puts rings in order by itself, without a record */
+    known &= ~VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_INFLIGHT_SHMFD);
   known &= ~vhost_user_fs_get_hidden_features (frontend->fs_dialect);
   return vhost_user_protocol_features_drop_orphans (frontend->offered_protocol &
                                                     get_wanted_protocol (frontend) & known);
@@ -420,6 +422,7 @@ static void
 vhost_user_frontend_dispose (GObject *object)
 {
   vhost_user_frontend_close (VHOST_USER_FRONTEND (object));
+  vhost_user_frontend_drop_inflight (VHOST_DEVICE (object));
   G_OBJECT_CLASS (vhost_user_frontend_parent_class)->dispose (object);
 }
 
@@ -601,6 +604,7 @@ vhost_user_frontend_init (VhostUserFrontend *frontend)
 {
   frontend->listen_fd = -1;
   frontend->call_deadline = -1;
+  frontend->inflight_fd = -1;
   vhost_task_init (&frontend->config_task, emit_config_changed, frontend);
   vhost_user_frontend_init_calls (frontend);
 }

@@ -10,7 +10,7 @@ import time
 import unittest
 
 from guest import PATH, Guest, vhost_user
-from helpers import TempDir, wait_for_socket
+from helpers import TempDir, wait_for_socket, wait_until
 
 MIB = 1 << 20
 SECTOR = 512
@@ -195,6 +195,51 @@ class Reconnect(Disk):
         for moment in ("before", "between", "after"):
             self.assert_content(guest.values[moment].split()[0], content)
         self.assert_nothing_refused()
+
+
+class Killed(Disk):
+    """The back-end is killed over and over while the guest writes; what the guest wrote is there,
+    and what it overwrote has not come back.
+    """
+
+    WRITERS, COUNT = 4, 256  # blocks of 4 KiB of each
+    KILLS = 4
+    BODY = f"""
+        report begin now
+        for n in 0 1 2 3; do
+          (for round in first second; do
+             yes $round-$n | dd of=/dev/vda bs=4k iflag=fullblock oflag=direct count={COUNT} \\
+               seek=$((n * {COUNT})) 2>/dev/null
+           done) &
+        done
+        wait
+        report read $(dd if=/dev/vda bs=64k iflag=direct 2>/dev/null | sha256sum)
+        """
+
+    def kill_while_writing(self, device):
+        size = self.COUNT * 4096
+        self.make_image(bytes(self.WRITERS * size))
+        self.serve("--num-queues", "2")
+        guest = self.make_guest(self.BODY, f",num-queues=2{device}", reconnect=1, cpus=2,
+                                deadline=60)
+        guest.wait_for("begin")
+        for _ in range(self.KILLS):
+            before = self.read_image()
+            wait_until(lambda before=before: self.read_image() != before, "write", 20)
+            self.assertNotIn("read", guest.values)
+            self.backend.stop(how=signal.SIGKILL)
+            self.serve("--num-queues", "2")
+        guest.wait()
+        content = b"".join((b"second-%d\n" % n * size)[:size] for n in range(self.WRITERS))
+        self.assert_content(guest.values["read"].split()[0], content)
+        self.assertEqual(self.read_image(), content)
+        self.assert_nothing_refused()
+
+    def test_split_ring(self):
+        self.kill_while_writing("")
+
+    def test_packed_ring(self):
+        self.kill_while_writing(",packed=on")
 
 
 if __name__ == "__main__":

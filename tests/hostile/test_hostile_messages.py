@@ -122,8 +122,7 @@ class Framing(Attack):
             self.assert_rejected(request, body, fds)
         self.assertEqual(self.peer.ask_u64(Req.CHECK_DEVICE_STATE), 1)  # its way to say no
         self.assertEqual(len(self.events.take("refused")), 1)
-        for request, body in ((Req.GET_INFLIGHT_FD, bytes(24)), (Req.POSTCOPY_ADVISE, b""),
-                              (Req.GET_SHMEM_CONFIG, b"")):
+        for request, body in ((Req.POSTCOPY_ADVISE, b""), (Req.GET_SHMEM_CONFIG, b"")):
             self.peer.send(request, body)
             self.assert_closed("refused", says=request.name)
 

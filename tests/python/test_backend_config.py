@@ -71,7 +71,8 @@ class ProtocolFeatures(Session):
 
     def test_all_that_can_be_served_are_offered(self):
         self.assertEqual(self.peer.ask_u64(Req.GET_PROTOCOL_FEATURES),
-                         word(Proto.MQ, Proto.REPLY_ACK, Proto.BACKEND_REQ, Proto.RESET_DEVICE,
+                         word(Proto.MQ, Proto.REPLY_ACK, Proto.BACKEND_REQ, Proto.INFLIGHT_SHMFD,
+                              Proto.RESET_DEVICE,
                               Proto.CONFIGURE_MEM_SLOTS, Proto.STATUS, Proto.BACKEND_SEND_FD,
                               Proto.HOST_NOTIFIER, Proto.SHARED_OBJECT, Proto.GPA_ADDRESSES))
 

@@ -79,7 +79,7 @@ class Opening(Facing):
         self.assertEqual(acked, PROTOCOL | word(
             Proto.BACKEND_REQ, Proto.RARP, Proto.MTU, Proto.CROSS_ENDIAN, Proto.CRYPTO_SESSION,
             Proto.BACKEND_SEND_FD, Proto.SHARED_OBJECT, Proto.DEVICE_STATE, Proto.SHMEM,
-            Proto.GPA_ADDRESSES))
+            Proto.GPA_ADDRESSES, Proto.INFLIGHT_SHMFD))
         self.assertEqual(self.last(Req.SET_PROTOCOL_FEATURES).body, U64.pack(acked))
         self.assertTrue(self.frontend.has_protocol_feature(Proto.CONFIG))
         self.assertFalse(self.frontend.has_protocol_feature(Proto.PAGEFAULT))

@@ -134,7 +134,7 @@ test_gates (guint *n_fds, gconstpointer data)
 static void
 test_conditions (guint *n_fds, gconstpointer data)
 {
-  const guint states[][8] = { { 0 }, { 3 }, { 0 }, { 8, 10, 23 }, { 42, 43 } };
+  const guint states[][8] = { { 0 }, { 3 }, { 0 }, { 8, 10, 23 }, { 31, 32, 42, 43 } };
   const guint features[] = { 15, 30, 16, 30, 18, 30, 20, 3, 22, 33 };
   const guint devices[] = { 19, 1, 20, 1, 26, 20, 27, 20, 33, 16 };
   guint n;
