@@ -4,8 +4,8 @@
  * The ring and the memory are borrowed. One thread at a time. (VIRTIO 1.4, section 2.8) */
 
 #include "ring/vhost-packed-device-private.h"
+#include "ring/vhost-packed-private.h"
 
-#define POSITION_MASK 0x7fff
 #define BASE_HALF(position, wrap) ((guint32) (position) | ((wrap) ? VHOST_PACKED_WRAP : 0))
 
 /* A descriptor, fetched. */
@@ -90,8 +90,8 @@ complete_base (guint32 base)
 static guint
 count_between (guint32 base, guint size)
 {
-  guint avail = base & POSITION_MASK;
-  guint used = base >> 16 & POSITION_MASK;
+  guint avail = base & VHOST_PACKED_POSITION_MASK;
+  guint used = base >> 16 & VHOST_PACKED_POSITION_MASK;
   gboolean same_lap = ((base ^ base >> 16) & VHOST_PACKED_WRAP) == 0;
 
   if (same_lap)
@@ -103,8 +103,8 @@ gboolean
 vhost_packed_device_check_base (guint32 base, guint16 size)
 {
   base = complete_base (base);
-  return (base & POSITION_MASK) < size && (base >> 16 & POSITION_MASK) < size &&
-         count_between (base, size) <= size;
+  return (base & VHOST_PACKED_POSITION_MASK) < size &&
+         (base >> 16 & VHOST_PACKED_POSITION_MASK) < size && count_between (base, size) <= size;
 }
 
 void
@@ -116,9 +116,9 @@ vhost_packed_device_start (VhostPackedDevice *ring, guint32 base)
 void
 vhost_packed_device_start_between (VhostPackedDevice *ring, guint32 base)
 {
-  ring->avail_position = base & POSITION_MASK;
+  ring->avail_position = base & VHOST_PACKED_POSITION_MASK;
   ring->avail_wrap = (base & VHOST_PACKED_WRAP) != 0;
-  ring->used_position = base >> 16 & POSITION_MASK;
+  ring->used_position = base >> 16 & VHOST_PACKED_POSITION_MASK;
   ring->used_wrap = (base >> 16 & VHOST_PACKED_WRAP) != 0;
   ring->n_fetched = count_between (base, ring->common.size);
   ring->n_seen = 0;
@@ -134,20 +134,6 @@ vhost_packed_device_get_base (const VhostPackedDevice *ring)
 {
   return BASE_HALF (ring->avail_position, ring->avail_wrap) |
          BASE_HALF (ring->used_position, ring->used_wrap) << 16;
-}
-
-/* --- Positions ----------------------------------------------------------------------------- */
-
-static inline void
-advance (guint16 *position, gboolean *wrap, guint n, guint16 size)
-{
-  guint sum = *position + n;
-
-  if (G_UNLIKELY (sum >= size)) {
-    sum -= size;
-    *wrap = !*wrap;
-  }
-  *position = (guint16) sum;
 }
 
 /* --- Walking along a chain ----------------------------------------------------------------- */
@@ -219,7 +205,7 @@ walk_slowly (VhostPackedDevice *ring, VhostSlot *slot, Desc desc)
       return FALSE;
     if (!(desc.flags & VHOST_RING_DESC_NEXT))
       break;
-    advance (&position, &wrap, 1, ring->common.size);
+    vhost_packed_advance (&position, &wrap, 1, ring->common.size);
     desc = fetch_desc (&ring->desc[position]);
   }
   slot->head = walk.id;
@@ -265,7 +251,7 @@ commit_chain (VhostPackedDevice *ring, VhostSlot *slot)
   ring->n_fetched += slot->n_descs;
   ring->n_seen -= n_seen;
   ring->n_seen_total += slot->n_descs - n_seen;
-  advance (&ring->avail_position, &ring->avail_wrap, slot->n_descs, common->size);
+  vhost_packed_advance (&ring->avail_position, &ring->avail_wrap, slot->n_descs, common->size);
   common->by_head[slot->head] = slot;
   slot->position = common->n_popped++;
   common->n_in_flight++;
@@ -391,7 +377,7 @@ vhost_packed_device_push (VhostPackedDevice *ring, VhostSlot **slots, const guin
     desc->len = GUINT32_TO_LE (lengths[i]);
     if (i > 0)
       vhost_ring_store16 (&desc->flags, get_used_flags (ring->used_wrap, lengths[i]));
-    advance (&ring->used_position, &ring->used_wrap, n_descs, ring->common.size);
+    vhost_packed_advance (&ring->used_position, &ring->used_wrap, n_descs, ring->common.size);
     ring->n_fetched -= n_descs;
     ring->n_unsignalled += n_descs;
     vhost_ring_common_free_slot (&ring->common, slots[i]);
@@ -412,7 +398,7 @@ see_next (VhostPackedDevice *ring)
 
   if (ring->n_fetched + ring->n_seen >= ring->common.size)
     return FALSE;
-  advance (&position, &wrap, ring->n_seen, ring->common.size);
+  vhost_packed_advance (&position, &wrap, ring->n_seen, ring->common.size);
   if (!is_available (vhost_ring_load16_acquire (&ring->desc[position].flags), wrap))
     return FALSE;
   ring->n_seen++;
@@ -443,7 +429,7 @@ ask_for_event (VhostPackedDevice *ring)
   guint16 position = ring->avail_position;
   gboolean wrap = ring->avail_wrap;
 
-  advance (&position, &wrap, ring->n_seen, ring->common.size);
+  vhost_packed_advance (&position, &wrap, ring->n_seen, ring->common.size);
   vhost_ring_store16 (&ring->device->position, (guint16) BASE_HALF (position, wrap));
   vhost_ring_store16_release (&ring->device->flags, VHOST_PACKED_EVENT_SPECIFIC);
 }
@@ -466,19 +452,6 @@ vhost_packed_device_enable_notifications (VhostPackedDevice *ring)
   return TRUE;
 }
 
-/* Has the used position, on its last @n steps, passed the one that the driver asked for? */
-static gboolean
-has_passed (const VhostPackedDevice *ring, guint16 event, guint n)
-{
-  gboolean same_lap = ((event & VHOST_PACKED_WRAP) != 0) == ring->used_wrap;
-  guint16 wanted = event & POSITION_MASK;
-  guint16 now = ring->used_position;
-
-  if (!same_lap)
-    wanted -= ring->common.size;
-  return vhost_ring_has_crossed (wanted, (guint16) (now - n), now);
-}
-
 gboolean
 vhost_packed_device_needs_notify (VhostPackedDevice *ring)
 {
@@ -498,7 +471,8 @@ vhost_packed_device_needs_notify (VhostPackedDevice *ring)
     return FALSE;
   case VHOST_PACKED_EVENT_SPECIFIC:
     return !ring->common.event_idx || !valid || n >= ring->common.size ||
-           has_passed (ring, (guint16) event, n);
+           vhost_packed_has_passed ((guint16) event, ring->used_position, ring->used_wrap, n,
+                                    ring->common.size);
   default:
     return TRUE;
   }

@@ -5,8 +5,7 @@
  * loaded once and checked. One thread at a time. (VIRTIO 1.4, sections 2.8.21 and 2.8.22) */
 
 #include "ring/vhost-packed-driver-private.h"
-
-#define POSITION_MASK 0x7fff
+#include "ring/vhost-packed-private.h"
 
 void
 vhost_packed_driver_init (VhostPackedDriver *ring, guint16 size, gboolean event_idx, gpointer desc,
@@ -27,18 +26,6 @@ vhost_packed_driver_clear (VhostPackedDriver *ring)
 {
   g_free (ring->common.shadow);
   *ring = (VhostPackedDriver){ 0 };
-}
-
-static inline void
-advance (guint16 *position, gboolean *wrap, guint n, guint16 size)
-{
-  guint sum = *position + n;
-
-  if (sum >= size) {
-    sum -= size;
-    *wrap = !*wrap;
-  }
-  *position = (guint16) sum;
 }
 
 /* --- Making available ---------------------------------------------------------------------- */
@@ -66,7 +53,7 @@ write_entry (VhostPackedDriver *ring, guint64 address, guint32 length, guint16 i
   } else {
     vhost_ring_store16 (&desc->flags, flags);
   }
-  advance (&ring->avail_position, &ring->avail_wrap, 1, ring->common.size);
+  vhost_packed_advance (&ring->avail_position, &ring->avail_wrap, 1, ring->common.size);
 }
 
 static inline guint16
@@ -129,19 +116,6 @@ vhost_packed_driver_add (VhostPackedDriver *ring, const VhostDriverPiece *pieces
   return TRUE;
 }
 
-/* Has the available position, on its last @n steps, passed the one that the device asked for? */
-static gboolean
-has_passed (const VhostPackedDriver *ring, guint16 event, guint n)
-{
-  gboolean same_lap = ((event & VHOST_PACKED_WRAP) != 0) == ring->avail_wrap;
-  guint16 wanted = event & POSITION_MASK;
-  guint16 now = ring->avail_position;
-
-  if (!same_lap)
-    wanted -= ring->common.size;
-  return vhost_ring_has_crossed (wanted, (guint16) (now - n), now);
-}
-
 gboolean
 vhost_packed_driver_publish (VhostPackedDriver *ring)
 {
@@ -163,7 +137,8 @@ vhost_packed_driver_publish (VhostPackedDriver *ring)
     return FALSE;
   case VHOST_PACKED_EVENT_SPECIFIC:
     return !ring->common.event_idx || !valid || n >= ring->common.size ||
-           has_passed (ring, (guint16) event, n);
+           vhost_packed_has_passed ((guint16) event, ring->avail_position, ring->avail_wrap, n,
+                                    ring->common.size);
   default:
     return TRUE;
   }
@@ -192,7 +167,7 @@ free_id (VhostPackedDriver *ring, guint16 id)
   VhostDriverCommon *common = &ring->common;
   VhostDriverShadow *shadow = &common->shadow[id];
 
-  advance (&ring->used_position, &ring->used_wrap, shadow->n_descs, common->size);
+  vhost_packed_advance (&ring->used_position, &ring->used_wrap, shadow->n_descs, common->size);
   common->n_free += shadow->n_descs;
   common->n_outstanding--;
   shadow->n_descs = 0;
