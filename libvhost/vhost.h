@@ -7,6 +7,7 @@
 #include <libvhost/memory/vhost-memory-region.h>
 #include <libvhost/memory/vhost-memory.h>
 #include <libvhost/ring/vhost-chain.h>
+#include <libvhost/ring/vhost-slot.h>
 #include <libvhost/ring/vhost-queue.h>
 #include <libvhost/ring/vhost-driver-queue.h>
 #include <libvhost/endpoint/vhost-backend.h>

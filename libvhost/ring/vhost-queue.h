@@ -2,6 +2,7 @@
 #pragma once
 
 #include <libvhost/ring/vhost-chain.h>
+#include <libvhost/ring/vhost-slot.h>
 
 G_BEGIN_DECLS
 
@@ -50,6 +51,13 @@ gboolean vhost_queue_push_all (VhostQueue *queue, VhostChain **chains, guint n_c
 
 VHOST_AVAILABLE_IN_1_0
 gboolean vhost_queue_unpop (VhostQueue *queue, VhostChain *chain);
+
+VHOST_AVAILABLE_IN_1_0
+guint vhost_queue_pop_batch (VhostQueue *queue, VhostSlot **slots, guint max);
+
+VHOST_AVAILABLE_IN_1_0
+void vhost_queue_push_batch (VhostQueue *queue, VhostSlot **slots, const guint32 *lengths,
+                             guint n_slots);
 
 VHOST_AVAILABLE_IN_1_0
 void vhost_queue_notify (VhostQueue *queue);

@@ -6,6 +6,7 @@
 
 #include <sys/uio.h>
 #include "memory/vhost-memory-private.h"
+#include "ring/vhost-slot.h"
 
 #define VHOST_RING_MAX_SIZE 32768
 #define VHOST_RING_MAX_IOVECS 1024 /* of one chain; UIO_MAXIOV */
@@ -98,32 +99,10 @@ const char *vhost_ring_fault_get_text (VhostRingFault fault);
 /* The phrase with the offending value: "a buffer is not in guest memory (0x1f000)". */
 char *vhost_ring_error_to_string (const VhostRingError *error);
 
-#define VHOST_SLOT_INLINE_IOVECS 8
+#define VHOST_SLOT_INLINE_IOVECS G_N_ELEMENTS (((VhostSlot *) NULL)->inline_iov)
 
 /* What completed slots may keep of the iovecs that long chains needed, in one ring. */
 #define VHOST_RING_OVERFLOW_BUDGET (4 * 1024 * 1024)
-
-/* A chain popped by the device side. What one of one descriptor needs lies in a cache line. */
-typedef struct {
-  struct iovec *iov; /* n_readable, then n_writable */
-  guint16 n_readable;
-  guint16 n_writable;
-  guint16 head;
-  guint16 n_room; /* iovecs that fit in iov */
-  guint32 readable_size;
-  guint32 writable_size;
-  guint32 written;    /* contiguous bytes from the start that were, or may have been, written */
-  guint32 position;   /* how many chains were popped before it, modulo 2^32 */
-  gpointer pin;       /* of the queue: the memory it was popped under */
-  guint32 generation; /* of the queue: the handle that may use it; 0: none */
-  gboolean completed; /* of the queue: waits to be pushed */
-  struct iovec inline_iov[VHOST_SLOT_INLINE_IOVECS];
-  guint16 n_descs;    /* packed: entries of the ring that it takes */
-  guint16 first;      /* packed: the first of them */
-  guint16 entry;      /* packed: of the inflight record */
-  gboolean refetched; /* it was in flight when the process before ended: the ring has moved on */
-  guint8 padding[4];
-} VhostSlot;
 
 G_STATIC_ASSERT (sizeof (VhostSlot) % 64 == 0 || sizeof (gpointer) != 8);
 

@@ -311,7 +311,7 @@ vhost_split_device_push (VhostSplitDevice *ring, VhostSlot **slots, const guint3
     VhostRingUsedElem *elem = &ring->used->ring[(first + i) & mask];
 
     elem->id = GUINT32_TO_LE (slots[i]->head);
-    elem->len = GUINT32_TO_LE (lengths[i]);
+    elem->len = GUINT32_TO_LE (MIN (lengths[i], slots[i]->writable_size));
     vhost_ring_common_free_slot (&ring->common, slots[i]);
   }
   ring->used_idx = (guint16) (first + n);

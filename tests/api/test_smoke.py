@@ -12,6 +12,9 @@ gi.require_version("Vhost", "1")
 from gi.repository import GIRepository, GLib, Vhost  # noqa: E402
 
 
+FOR_C = {"Slot", "Queue.pop_batch", "Queue.push_batch"}  # other languages copy through handles
+
+
 def to_python(name):
     return name.replace("-", "_")
 
@@ -24,12 +27,14 @@ class Typelib(unittest.TestCase):
 
     def test_every_type_and_member_is_there(self):
         for owner in gir.list_owners(gir.read_namespace(library.GIR)):
+            if gir.get_name(owner) in FOR_C:
+                continue
             with self.subTest(gir.get_name(owner)):
                 self.check_members(getattr(Vhost, gir.get_name(owner)), owner)
 
     def check_members(self, found, owner):
         for element in owner.findall("method") + owner.findall("function"):
-            if element.get("moved-to") is None:
+            if element.get("moved-to") is None and element.get("introspectable") != "0":
                 self.assertTrue(callable(getattr(found, gir.get_name(element))))
         for element in owner.findall("property"):
             self.assertTrue(hasattr(found.props, to_python(gir.get_name(element))))
@@ -94,9 +99,10 @@ class Suitability(unittest.TestCase):
                         and parameter.get("caller-allocates") == "1")
 
     def test_everything_can_be_called(self):
-        """No varargs, and nothing that the scanner gave up on."""
+        """No varargs, and nothing that the scanner gave up on, but for what is meant for C."""
         self.check_none((owner, element) for owner, element in self.callables
-                        if element.get("introspectable") == "0"
+                        if (element.get("introspectable") == "0") !=
+                        (f"{owner}.{gir.get_name(element)}" in FOR_C)
                         or element.find("parameters/parameter/varargs") is not None)
 
     def test_no_container_of_glib(self):

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Many chains at a time, for devices in C: no handle, no allocation, no lock and no reference for
+ * each chain. The calls that bindings use run over the same functions, with the same checks.
+ *
+ * On the queue's thread. (VIRTIO 1.4, section 2.6) */
+
+#include "ring/vhost-queue-state-private.h"
+
+/**
+ * vhost_queue_pop_batch: (skip)
+ * @queue: a queue
+ * @slots: room for @max slots
+ * @max: how many chains to take at most
+ *
+ * Takes the next chains that the driver made available. A slot belongs to the queue and is valid
+ * until it is pushed, or the queue has stopped. As with [method@Vhost.Queue.pop], the driver is
+ * asked to kick once nothing is left.
+ *
+ * On the queue's thread.
+ *
+ * Returns: how many chains were taken; 0 when there is none, or the queue is stopped, disabled or
+ * broken
+ *
+ * Since: 1.0
+ */
+guint
+vhost_queue_pop_batch (VhostQueue *self, VhostSlot **slots, guint max)
+{
+  g_return_val_if_fail (VHOST_IS_QUEUE (self), 0);
+  return vhost_queue_pop_slots (self, slots, max);
+}
+
+/* A slot that is in flight, once. */
+static gboolean
+check_slots (VhostQueue *self, VhostSlot *const *slots, guint n)
+{
+  VhostSlot *const *by_head = self->ring.common.by_head;
+
+  for (guint i = 0; i < n; i++)
+    if (G_UNLIKELY (by_head[slots[i]->head] != slots[i]))
+      return FALSE;
+  return TRUE;
+}
+
+/**
+ * vhost_queue_push_batch: (skip)
+ * @queue: a queue
+ * @slots: chains that were popped from it with [method@Vhost.Queue.pop_batch], each once
+ * @lengths: for each, how many bytes were written from the start of its writable pieces
+ * @n_slots: how many
+ *
+ * Gives chains back to the driver, in any order, and makes them visible at once. A length is never
+ * more than the chain's writable pieces hold. The driver is not told: call
+ * [method@Vhost.Queue.notify].
+ *
+ * Publish every 4 to 8 chains when serving one takes long, so that the driver can go on meanwhile.
+ *
+ * On the queue's thread.
+ *
+ * Since: 1.0
+ */
+void
+vhost_queue_push_batch (VhostQueue *self, VhostSlot **slots, const guint32 *lengths, guint n_slots)
+{
+  g_return_if_fail (VHOST_IS_QUEUE (self));
+  g_return_if_fail (check_slots (self, slots, n_slots));
+
+  vhost_queue_push_slots (self, slots, lengths, n_slots);
+}
