@@ -14,23 +14,36 @@ HEADER = struct.Struct("<IIQ")  # type, reserved, sector
 RANGE = struct.Struct("<QII")  # sector, number of sectors, flags
 IN, OUT, FLUSH, GET_ID, DISCARD, WRITE_ZEROES = 0, 1, 4, 8, 11, 13
 OK, IOERR, UNSUPP = b"\0", b"\1", b"\2"
+UNMAP = 1  # flag of WRITE_ZEROES
+MAX_DISCARD, MAX_ZEROES = 1 << 22, 1 << 15  # sectors of one request
 PUNCH_HOLE_KEEP_SIZE = 3  # of fallocate()
 libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Disk:
-    def __init__(self, path, read_only):
+    def __init__(self, path, read_only, n_queues):
         self.fd = os.open(path, (os.O_RDONLY if read_only else os.O_RDWR) | os.O_CLOEXEC)
-        self.size = os.lseek(self.fd, 0, os.SEEK_END) // SECTOR * SECTOR
-        self.read_only = read_only
+        self.read_only, self.n_queues = read_only, n_queues
         self.name = os.path.basename(path).encode()[:20].ljust(20, b"\0")
+        self.size = self.measure()
 
-    def config(self, n_queues):
+    def measure(self):
+        return os.lseek(self.fd, 0, os.SEEK_END) // SECTOR * SECTOR
+
+    def config(self):
         """struct virtio_blk_config (VIRTIO 1.4, section 5.2.4)."""
-        limit = 1 << 22  # sectors of one discard or write-zeroes
         return struct.pack(
             "<QIIHBBIBBHIBBHIIIIIB", self.size // SECTOR, 0, 126, 0, 0, 0, SECTOR, 0, 0, 0, 0,
-            0, 0, n_queues, limit, 1, 1, limit, 1, 0).ljust(96, b"\0")
+            0, 0, self.n_queues, MAX_DISCARD, 1, 1, MAX_ZEROES, 1, 1).ljust(96, b"\0")
+
+    def on_timeout(self, backend):
+        """Tells the driver when somebody has made the image larger, or smaller."""
+        size = self.measure()
+        if size != self.size:
+            self.size = size
+            backend.set_config(self.config())
+            backend.announce_config()
+        return GLib.SOURCE_CONTINUE
 
     def transfer(self, chain, kind, offset):
         """Moves data between the guest and the file; no byte of it passes through Python."""
@@ -49,11 +62,17 @@ class Disk:
             done += n
         return OK
 
-    def clear(self, chain):
-        """Punches a hole, which reads as zeroes: right for discard and for write-zeroes."""
-        sector, count, _ = RANGE.unpack(chain.read(HEADER.size, RANGE.size))
-        if (sector + count) * SECTOR > self.size:
+    def clear(self, chain, kind):
+        """A hole reads as zeroes, so that it serves both; but without UNMAP none may be made."""
+        sector, count, flags = RANGE.unpack(chain.read(HEADER.size, RANGE.size))
+        if flags & ~(UNMAP if kind == WRITE_ZEROES else 0):
+            return UNSUPP
+        if (sector + count) * SECTOR > self.size or count > (
+                MAX_DISCARD if kind == DISCARD else MAX_ZEROES):
             return IOERR
+        if kind == WRITE_ZEROES and not flags & UNMAP:
+            done = os.pwrite(self.fd, bytes(count * SECTOR), sector * SECTOR)
+            return OK if done == count * SECTOR else IOERR
         done = libc.fallocate(self.fd, PUNCH_HOLE_KEEP_SIZE, ctypes.c_long(sector * SECTOR),
                               ctypes.c_long(count * SECTOR))
         return OK if done == 0 else IOERR
@@ -70,7 +89,7 @@ class Disk:
             chain.write(0, self.name)
             return OK
         if kind in (DISCARD, WRITE_ZEROES):
-            return self.clear(chain)
+            return self.clear(chain, kind)
         return UNSUPP
 
     def complete(self, chain):
@@ -101,16 +120,17 @@ def main():
     parser.add_argument("image", help="file or block device")
     options = parser.parse_args()
     try:
-        disk = Disk(options.image, options.read_only)
+        disk = Disk(options.image, options.read_only, options.num_queues)
     except OSError as error:
         serve.fail(f"{options.image}: {error.strerror}")
     blk = Vhost.UserBackend(device_id=Vhost.DeviceId.BLOCK, n_queues=options.num_queues)
-    blk.set_config(disk.config(options.num_queues))
+    blk.set_config(disk.config())
     for feature in ("SEG_MAX", "BLK_SIZE", "FLUSH", "MQ"):
         blk.add_feature(getattr(Vhost.BlkFeature, feature))
     for feature in ("RO",) if options.read_only else ("DISCARD", "WRITE_ZEROES"):
         blk.add_feature(getattr(Vhost.BlkFeature, feature))
     blk.connect("kick", disk.on_kick)
+    GLib.timeout_add_seconds(1, disk.on_timeout, blk)
     serve.run(blk, options)
 
 

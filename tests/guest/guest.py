@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A Linux guest for tests: Debian's cloud kernel, busybox and a shell body under QEMU (TCG).
+"""A Linux guest for tests: a kernel of Debian, busybox and a shell body under QEMU (TCG).
 
     from guest import Guest, vhost_user
     with Guest("report size $(cat /sys/block/vda/size)", modules=["virtio_blk"],
@@ -11,7 +11,7 @@ The body runs under `sh -e`. `report NAME VALUE…` prints a marker line, `@@ NA
 arrives in `values`; the harness itself reports `exit STATUS`. A body that fails, a panic and a
 guest that never powers off raise GuestError with the end of the console.
 
-The kernel is kept in .cache/guest: fetched once, then no network is needed. Needs the packages
+Kernels are kept in .cache/guest: fetched once, then no network is needed. Needs the packages
 qemu-system-x86, busybox-static and kmod.
 """
 
@@ -32,7 +32,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 CACHE = ROOT / ".cache" / "guest"
-PACKAGE = re.compile(r"linux-image-(6\.12\.\d+\+deb12-cloud-amd64)-unsigned")
+CLOUD, WHOLE = "cloud-amd64", "amd64"  # flavours of Debian's kernel; WHOLE has all drivers
 LIBRARIES = "/lib/x86_64-linux-gnu"
 MARKER = re.compile(r"@@ (\S+) ?(.*)")
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
@@ -96,8 +96,8 @@ class Kernel:
         return list(files)
 
 
-def find_cached_kernel():
-    versions = [path for path in CACHE.glob("6.*") if (path / "vmlinuz").exists()]
+def find_cached_kernel(flavour):
+    versions = [path for path in CACHE.glob(f"{flavour}/6.*") if (path / "vmlinuz").exists()]
     return Kernel(max(versions, key=sort_version)) if versions else None
 
 
@@ -105,50 +105,52 @@ def sort_version(path):
     return [int(number) for number in re.findall(r"\d+", str(path.name))]
 
 
-def get_kernel():
+def get_kernel(flavour=CLOUD):
     """The newest cached kernel; fetches one when there is none. Two tests may ask at once."""
-    cached = find_cached_kernel()
+    cached = find_cached_kernel(flavour)
     if cached:
         return cached
     CACHE.mkdir(parents=True, exist_ok=True)
     with open(CACHE / "lock", "w", encoding="ascii") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        return find_cached_kernel() or fetch_kernel()
+        return find_cached_kernel(flavour) or fetch_kernel(flavour)
 
 
-def fetch_kernel():
+def fetch_kernel(flavour):
     for stale in CACHE.glob("fetch-*"):
         shutil.rmtree(stale)
     with tempfile.TemporaryDirectory(prefix="fetch-", dir=CACHE) as temp:
-        version, deb = download_package(temp)
+        version, deb = download_package(flavour, temp)
         tree, made = Path(temp, "tree"), Path(temp, version)
         run_tool("dpkg", "dpkg", "-x", deb, tree)
         made.mkdir()
         (tree / "lib").rename(made / "lib")
         run_tool("kmod", "depmod", "-b", made, version)
         (tree / "boot" / f"vmlinuz-{version}").rename(made / "vmlinuz")
-        made.rename(CACHE / version)
-    return Kernel(CACHE / version)
+        (CACHE / flavour).mkdir(exist_ok=True)
+        made.rename(CACHE / flavour / version)
+    return Kernel(CACHE / flavour / version)
 
 
-def download_package(directory):
+def download_package(flavour, directory):
     """Downloads the newest kernel package; refreshes apt's lists once if they are empty or old."""
     try:
-        return try_download(directory)
+        return try_download(flavour, directory)
     except GuestError:
         sudo = [] if os.geteuid() == 0 else ["sudo", "-n"]
         with contextlib.suppress(OSError):
             subprocess.run([*sudo, "apt-get", "-qq", "update"], stdin=subprocess.DEVNULL,
                            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
-        return try_download(directory)
+        return try_download(flavour, directory)
 
 
-def try_download(directory):
+def try_download(flavour, directory):
     names = run_tool("apt", "apt-cache", "search", "--names-only", "^linux-image-6.12.*-unsigned$")
-    found = sorted({match.group(1) for match in map(PACKAGE.match, names.splitlines()) if match},
+    package = re.compile(rf"linux-image-(6\.12\.\d+\+deb12-{flavour})-unsigned")
+    found = sorted({match.group(1) for match in map(package.match, names.splitlines()) if match},
                    key=lambda version: sort_version(Path(version)))
     if not found:
-        raise GuestError("no guest kernel: apt knows no linux-image-6.12.*+deb12-cloud-amd64")
+        raise GuestError(f"no guest kernel: apt knows no linux-image-6.12.*+deb12-{flavour}")
     run_tool("apt", "apt-get", "-q", "download", f"linux-image-{found[-1]}-unsigned", cwd=directory)
     return found[-1], glob.glob(f"{directory}/*.deb")[0]
 
@@ -246,7 +248,7 @@ def name_module(path):
 
 def make_initramfs(kernel, body, modules, programs, files):
     busybox = find_tool("busybox-static", "busybox")
-    order = kernel.resolve_modules(modules)
+    order = kernel.resolve_modules(["virtio_pci", *modules])
     load = "\n".join(f"insmod /modules/{name_module(path)}" for path in order)
     own = Archive()
     own.add("/init", INIT.format(modules=load).encode())
@@ -274,10 +276,11 @@ def compile_program(name, directory):
 
 # --- the machine --------------------------------------------------------------------------------
 
-def get_qemu_version():
-    """As in “7.2.18”."""
-    return re.search(r"version ([\d.]+)", run_tool("qemu-system-x86", "qemu-system-x86_64",
-                                                   "--version"))[1]
+def get_versions(flavour=CLOUD):
+    """As in “QEMU 7.2.18, Linux 6.12.117+deb12-amd64”."""
+    qemu = re.search(r"version ([\d.]+)", run_tool("qemu-system-x86", "qemu-system-x86_64",
+                                                  "--version"))[1]
+    return f"QEMU {qemu}, Linux {get_kernel(flavour).version}"
 
 
 def vhost_user(socket, device, name="vhost0", reconnect=0):
@@ -310,13 +313,15 @@ class Guest:
     arguments  further arguments of QEMU
     reboots    a guest that reboots goes on, in the same QEMU; else QEMU ends
     deadline   seconds from start to power-off
+    kernel     CLOUD, which is small, or WHOLE
     """
 
     def __init__(self, body, modules=(), programs=(), files=None, arguments=(), memory=512, cpus=1,
-                 append="", reboots=False, deadline=60.0):
+                 append="", reboots=False, deadline=60.0, kernel=CLOUD):
         self.lines = []
         self.values = {}
         self.seconds = 0.0
+        self._kernel = kernel
         self._what = (body, modules, programs, files or {})
         reset = [] if reboots else ["-no-reboot"]
         self._machine = (memory, cpus, append, reset + list(map(str, arguments)))
@@ -333,7 +338,7 @@ class Guest:
 
     def start(self):
         qemu = find_tool("qemu-system-x86", "qemu-system-x86_64")
-        kernel = get_kernel()
+        kernel = get_kernel(self._kernel)
         initramfs = make_initramfs(kernel, *self._what)
         self._directory = tempfile.TemporaryDirectory(prefix="vhost-guest-")
         initrd = Path(self._directory.name, "initrd")

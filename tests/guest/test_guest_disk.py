@@ -3,14 +3,21 @@
 
 import hashlib
 import os
-import shutil
 import signal
-import subprocess
 import time
 import unittest
 
-from guest import PATH, Guest, vhost_user
+from guest import Guest, get_versions, run_tool, vhost_user
 from helpers import TempDir, wait_for_socket, wait_until
+from peers import Row
+
+WHOLE = Row("back-end blk", "QEMU, Linux guest",
+            "mkfs, mount, write, sync, trim, discard, write-zeroes, serial number, 4 queues, "
+            "notice of a new size; split and packed")
+REBOOT = Row("back-end blk", "QEMU, Linux guest", "three reboots in one QEMU; split and packed")
+KILLED = Row("back-end blk", "QEMU, Linux guest",
+             "reconnect=1, in-flight area: killed four times while four processes write; split and "
+             "packed")
 
 MIB = 1 << 20
 SECTOR = 512
@@ -54,39 +61,88 @@ class Disk(TempDir):
         self.assertEqual(self.backend.stop(), 0)
 
 
-class FileSystem(Disk):
+class Whole(Disk):
+    """All that a disk can be asked for. The file system is in the first part of the disk; behind
+    it, one MiB each is discarded, zeroed and punched, with one between that must stay.
+    """
+
+    FS, SIZE, GROWN = 24, 32, 40  # MiB
     LAST = 200_000  # the guest's file is the numbers up to this one
+    TOOLS = ("/sbin/mkfs.ext4", "/sbin/blkdiscard", "/usr/bin/fallocate")
     BODY = f"""
+        report serial $(cat /sys/block/vda/serial)
+        report queues $(ls /sys/block/vda/mq | wc -l)
+        report packed $(cut -c35 /sys/bus/virtio/devices/virtio0/features)
+        /sbin/mkfs.ext4 -q /dev/vda {FS}M
         mount -t ext4 /dev/vda /mnt
-        report read $(sha256sum < /mnt/random)
-        seq 1 {LAST} > /mnt/written
+        seq 1 {LAST} > /mnt/numbers
+        cp /random /mnt/random
+        cp /random /mnt/unwanted
         sync
+        rm /mnt/unwanted
+        report trimmed $(fstrim -v /mnt)
         echo 3 > /proc/sys/vm/drop_caches
-        report written $(sha256sum < /mnt/written)
+        report numbers $(sha256sum < /mnt/numbers)
+        report random $(sha256sum < /mnt/random)
         umount /mnt
+
+        /sbin/blkdiscard -f -o {FS}M -l 1M /dev/vda
+        /sbin/blkdiscard -f -z -o {FS + 2}M -l 1M /dev/vda
+        /usr/bin/fallocate -p -o {FS + 4}M -l 1M /dev/vda
+        report tail $(dd if=/dev/vda bs=1M skip={FS} iflag=direct 2>/dev/null | sha256sum)
+
+        report ready to grow
+        until [ $(cat /sys/block/vda/size) -gt {SIZE * 2048} ]; do sleep 0.1; done
+        report sectors $(cat /sys/block/vda/size)
+        echo end | dd of=/dev/vda bs=512 seek={GROWN * 2048 - 1} conv=sync,fsync 2>/dev/null
+        report errors $(dmesg | grep -c 'I/O error')
         """
 
-    def run_tool(self, name, *arguments):
-        tool = shutil.which(name, path=PATH)
-        self.assertIsNotNone(tool, f"{name} is missing (package e2fsprogs)")
-        done = subprocess.run([tool, *arguments], stdin=subprocess.DEVNULL, capture_output=True)
-        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
-        return done.stdout
-
-    def test_ext4_is_mounted_read_and_written(self):
-        self.image = self.path("disk.img")
-        os.mkdir(self.path("tree"))
-        content = os.urandom(8 * MIB)
-        (self.directory / "tree" / "random").write_bytes(content)
-        self.run_tool("mkfs.ext4", "-q", "-F", "-d", self.path("tree"), self.image, "32M")
-        self.serve()
-        guest = self.make_guest(self.BODY).wait()
+    def use(self, device, packed):
+        content = os.urandom(4 * MIB)
+        disk = bytearray(os.urandom(self.SIZE * MIB))
+        self.make_image(disk)
+        self.serve("--num-queues", "4")
+        guest = self.make_guest(self.BODY, f",num-queues=4{device}", cpus=4, programs=self.TOOLS,
+                                files={"/random": content})
+        guest.wait_for("ready")
+        os.truncate(self.image, self.GROWN * MIB)
+        guest.wait()
+        for place in (self.FS, self.FS + 2, self.FS + 4):
+            disk[place * MIB:(place + 1) * MIB] = bytes(MIB)
         numbers = b"".join(b"%d\n" % number for number in range(1, self.LAST + 1))
-        self.assert_content(guest.values["read"].split()[0], content)
-        self.assert_content(guest.values["written"].split()[0], numbers)
+        found = [guest.values[name] for name in ("serial", "queues", "packed")]
+        self.assertEqual(found, ["disk.img", "4", packed])
+        self.assert_content(guest.values["numbers"].split()[0], numbers)
+        self.assert_content(guest.values["random"].split()[0], content)
+        self.assert_content(guest.values["tail"].split()[0], disk[self.FS * MIB:])
+        self.assertEqual(guest.values["sectors"], str(self.GROWN * MIB // SECTOR))
+        self.assertEqual(guest.values["errors"], "0")
         self.assert_nothing_refused()
-        self.run_tool("e2fsck", "-f", "-n", self.image)
-        self.assertEqual(self.run_tool("debugfs", "-R", "cat /written", self.image), numbers)
+        self.check_image(disk, numbers, content)
+
+    def check_image(self, disk, numbers, content):
+        image = self.read_image()
+        grown = bytes((self.GROWN - self.SIZE) * MIB - SECTOR) + b"end\n".ljust(SECTOR, b"\0")
+        self.assertEqual(image[self.FS * MIB:], disk[self.FS * MIB:] + grown)
+        run_tool("e2fsprogs", "e2fsck", "-f", "-n", self.image)
+        for name, wanted in (("numbers", numbers), ("random", content)):
+            run_tool("e2fsprogs", "debugfs", "-R", f"dump /{name} {self.path(name)}", self.image)
+            self.assertEqual((self.directory / name).read_bytes(), wanted, name)
+        holes = [self.has_hole(self.FS + place) for place in range(6)]
+        self.assertEqual(holes, [True, False, False, False, True, False])
+
+    def has_hole(self, place):
+        """Whether there is nothing behind this MiB of the image."""
+        with open(self.image, "rb") as file:
+            return os.lseek(file.fileno(), place * MIB, os.SEEK_HOLE) == place * MIB
+
+    def test_split_ring(self):
+        self.use("", packed="0")
+
+    def test_packed_ring(self):
+        self.use(",packed=on", packed="1")
+        WHOLE.seen(get_versions())
 
 
 class Queues(Disk):
@@ -146,7 +202,7 @@ class SmallQueue(Disk):
 
 
 class Reboot(Disk):
-    """The number of the boot is in the last sector; the guest powers off in the third."""
+    """The number of the boot is in the last sector; the guest powers off in the fourth."""
 
     SIZE = 4  # MiB
     BODY = f"""
@@ -154,21 +210,28 @@ class Reboot(Disk):
         boot=$(dd if=/dev/vda bs=512 skip=$last count=1 2>/dev/null | tr -d '\\0')
         report boot-$boot $(dd if=/dev/vda bs=512 count=$last iflag=direct 2>/dev/null | sha256sum)
         echo $((boot + 1)) | dd of=/dev/vda bs=512 seek=$last conv=sync,fsync 2>/dev/null
-        if [ $boot -lt 3 ]; then
+        if [ $boot -lt 4 ]; then
           reboot -f
           sleep 60
         fi
         """
 
-    def test_guest_reboots_twice_in_one_qemu(self):
+    def reboot(self, device):
         content = os.urandom(self.SIZE * MIB - SECTOR)
         self.make_image(content + b"1".ljust(SECTOR, b"\0"))
         self.serve()
-        guest = self.make_guest(self.BODY, reboots=True).wait()
-        for boot in (1, 2, 3):
+        guest = self.make_guest(self.BODY, device, reboots=True).wait()
+        for boot in (1, 2, 3, 4):
             self.assert_content(guest.values[f"boot-{boot}"].split()[0], content)
-        self.assertEqual(self.read_image(), content + b"4\n".ljust(SECTOR, b"\0"))
+        self.assertEqual(self.read_image(), content + b"5\n".ljust(SECTOR, b"\0"))
         self.assert_nothing_refused()
+
+    def test_split_ring(self):
+        self.reboot("")
+
+    def test_packed_ring(self):
+        self.reboot(",packed=on")
+        REBOOT.seen(get_versions())
 
 
 class Reconnect(Disk):
@@ -221,7 +284,7 @@ class Killed(Disk):
         self.make_image(bytes(self.WRITERS * size))
         self.serve("--num-queues", "2")
         guest = self.make_guest(self.BODY, f",num-queues=2{device}", reconnect=1, cpus=2,
-                                deadline=60)
+                                deadline=120)
         guest.wait_for("begin")
         for _ in range(self.KILLS):
             before = self.read_image()
@@ -240,6 +303,7 @@ class Killed(Disk):
 
     def test_packed_ring(self):
         self.kill_while_writing(",packed=on")
+        KILLED.seen(get_versions())
 
 
 if __name__ == "__main__":

@@ -5,11 +5,11 @@ import hashlib
 import re
 import unittest
 
-from guest import Guest, get_qemu_version, vhost_user_net
+from guest import Guest, get_versions, vhost_user_net
 from helpers import TempDir, wait_for_socket
 from peers import Row
 
-ROW = Row("back-end", "QEMU, Linux guests",
+ROW = Row("back-end net", "QEMU, Linux guests",
           "two guests joined by a switch: ping, streams with their sha256; "
           "MTU 9000 over mergeable buffers, plain buffers, two queue pairs")
 
@@ -105,7 +105,7 @@ class Guests(Joined):
         self.assertEqual([each["pairs"] for each in values], ["2", "2"])
         for sent, received in counters:
             self.assertTrue(all(sent) and all(received), counters)
-        ROW.seen(get_qemu_version())
+        ROW.seen(get_versions())
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import time
 import unittest
 
 from devices import Vhost
-from helpers import TempDir, is_listening, root, wait_for_socket, wait_until
+from helpers import TempDir, is_listening, root, run_loop, wait_for_socket, wait_until
 
 FOLDER = root() / "python-examples"
 BACKENDS = sorted(path.name for path in FOLDER.glob("*_backend.py")
@@ -401,15 +401,31 @@ class Disk(Example):
     def test_discards_and_writes_zeroes(self):
         queue = self.start()
         before = self.read_image()
-        for kind, sector in ((self.DISCARD, 8), (self.WRITE_ZEROES, 32)):
-            part = struct.pack("<QII", sector, 16, 0)
+        for kind, sector, flags in ((self.DISCARD, 8, 0), (self.WRITE_ZEROES, 32, 0),
+                                    (self.WRITE_ZEROES, 64, 1)):
+            part = struct.pack("<QII", sector, 16, flags)
             self.assertEqual(self.request(queue, kind, 0, part), (self.OK, b""))
         expected = bytearray(before)
-        for sector in (8, 32):
+        for sector in (8, 32, 64):
             expected[sector * SECTOR:(sector + 16) * SECTOR] = bytes(16 * SECTOR)
         self.assertEqual(self.read_image(), bytes(expected))
         beyond = struct.pack("<QII", 2047, 2, 0)
         self.assertEqual(self.request(queue, self.DISCARD, 0, beyond)[0], self.IOERR)
+        for kind, flags in ((self.DISCARD, 1), (self.WRITE_ZEROES, 2)):
+            part = struct.pack("<QII", 0, 1, flags)
+            self.assertEqual(self.request(queue, kind, 0, part)[0], self.UNSUPP)
+        self.assertEqual(self.read_image(), bytes(expected))
+
+    def test_tells_when_the_image_has_another_size(self):
+        queue = self.start()
+        told = []
+        self.frontend.connect("config-changed", lambda frontend: told.append(
+            struct.unpack("<Q", bytes(frontend.get_config(0, 8, None)))[0]))
+        for sectors in (4096, 1024):
+            os.truncate(self.image, sectors * SECTOR)
+            run_loop(lambda sectors=sectors: told[-1:] == [sectors])
+            self.assertEqual(self.request(queue, self.IN, sectors - 1, size=SECTOR)[0], self.OK)
+            self.assertEqual(self.request(queue, self.IN, sectors, size=SECTOR)[0], self.IOERR)
 
     def test_read_only(self):
         queue = self.start("--read-only")
