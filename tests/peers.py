@@ -14,6 +14,7 @@ import hashlib
 import json
 import os
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -33,6 +34,12 @@ class Row:
         folder.mkdir(exist_ok=True)
         name = hashlib.sha256(repr(self.cells).encode()).hexdigest()[:16]
         (folder / f"{name}.json").write_text(json.dumps([*self.cells, version]))
+
+
+def get_package_version(package):
+    """Of a Debian package, as in “7.2+dfsg-7+deb12u18+b3”."""
+    return subprocess.run(["dpkg-query", "-W", "-f", "${Version}", package], check=True,
+                          stdout=subprocess.PIPE, text=True).stdout.partition(":")[2]
 
 
 def get_folder(build):

@@ -317,7 +317,7 @@ class Guest:
     """
 
     def __init__(self, body, modules=(), programs=(), files=None, arguments=(), memory=512, cpus=1,
-                 append="", reboots=False, deadline=60.0, kernel=CLOUD):
+                 append="", reboots=False, deadline=180.0, kernel=CLOUD):
         self.lines = []
         self.values = {}
         self.seconds = 0.0

@@ -283,12 +283,11 @@ class Killed(Disk):
         size = self.COUNT * 4096
         self.make_image(bytes(self.WRITERS * size))
         self.serve("--num-queues", "2")
-        guest = self.make_guest(self.BODY, f",num-queues=2{device}", reconnect=1, cpus=2,
-                                deadline=120)
+        guest = self.make_guest(self.BODY, f",num-queues=2{device}", reconnect=1, cpus=2)
         guest.wait_for("begin")
         for _ in range(self.KILLS):
             before = self.read_image()
-            wait_until(lambda before=before: self.read_image() != before, "write", 20)
+            wait_until(lambda before=before: self.read_image() != before, "write", 60)
             self.assertNotIn("read", guest.values)
             self.backend.stop(how=signal.SIGKILL)
             self.serve("--num-queues", "2")

@@ -10,8 +10,8 @@ from peers import Row
 from test_guest_disk import Disk
 
 ROW = Row("back-end blk", "QEMU, Linux guest",
-          "reconnect=1, in-flight area: killed twice while ext4 writes 60 files; e2fsck finds nothing "
-          "and every file is whole; split and packed")
+          "reconnect=1, in-flight area: killed twice while ext4 writes 60 files; e2fsck finds "
+          "nothing and every file is whole; split and packed")
 
 
 class Writing(Disk):
@@ -38,7 +38,7 @@ class Writing(Disk):
         self.image = self.path("disk.img")
         run_tool("e2fsprogs", "mkfs.ext4", "-q", "-F", self.image, "64M")
         self.serve()
-        guest = self.make_guest(self.BODY, device, reconnect=1, deadline=120)
+        guest = self.make_guest(self.BODY, device, reconnect=1)
         for after in self.KILLS:
             guest.wait_for(f"file-{after}")
             time.sleep(0.01)

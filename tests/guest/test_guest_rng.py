@@ -3,8 +3,11 @@
 
 import unittest
 
-from guest import Guest, vhost_user
+from guest import Guest, get_versions, vhost_user
 from helpers import TempDir, wait_for_socket
+from peers import Row
+
+ROW = Row("back-end rng", "QEMU, Linux guest", "the guest's source of entropy: 16 KiB, twice")
 
 BODY = """
     report source $(cat /sys/class/misc/hw_random/rng_current)
@@ -30,6 +33,7 @@ class Entropy(TempDir):
             self.assertEqual(len(set(data)), 256)  # that one is missing: 1 in 10^25
         self.assertNotEqual(*found)
         self.assertEqual((backend.stop(), backend.read_output()), (0, ""))
+        ROW.seen(get_versions())
 
 
 if __name__ == "__main__":

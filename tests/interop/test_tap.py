@@ -11,7 +11,7 @@ import unittest
 from helpers import TempDir, is_listening, root, wait_until
 from peers import Row
 
-ROW = Row("back-end", "Linux, TAP interface", "ARP and ping from a driver without a VM")
+ROW = Row("back-end net", "Linux, TAP interface", "ARP and ping from a driver without a VM")
 KERNEL = "10.0.0.1"
 
 

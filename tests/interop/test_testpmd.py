@@ -19,19 +19,19 @@ from testpmd import Testpmd  # noqa: E402
 HEADER = 12
 ENOUGH = 2000  # packets
 Net = Vhost.NetFeature
+PACKED = Vhost.Feature.RING_PACKED
 
 
 class Echo:
     """A network card that sends each frame back by the pair it came from, and counts."""
 
-    def __init__(self, pairs, features):
+    def __init__(self, pairs):
         self.received = [0] * pairs
         self.lost = 0
-        self._features = features
 
     def make(self):
         card = Vhost.UserBackend(device_id=Vhost.DeviceId.NETWORK, n_queues=2 * len(self.received))
-        for bit in (Net.MRG_RXBUF, Net.MQ, *self._features):
+        for bit in (Net.MRG_RXBUF, Net.MQ):
             card.add_feature(bit)
         card.connect("kick", self.on_kick)
         return card
@@ -57,17 +57,17 @@ class Echo:
 class FrontEnd(TempDir):
     """testpmd drives, our back-end serves."""
 
-    row = Row("back-end", "DPDK testpmd, net_virtio_user",
+    row = Row("back-end net", "DPDK testpmd, net_virtio_user",
               "split rings, 1 and 2 queue pairs; packets counted equal; either side restarted")
-    features = ()  # that the back-end offers beside its own
     device = "net_virtio_user0,queue_size=256"
+    packed = False
 
     def setUp(self):
         super().setUp()
         self.socket = self.path("net.sock")
 
     def start_back_end(self, pairs, reach):
-        echo = Echo(pairs, self.features)
+        echo = Echo(pairs)
         served = Served(echo.make, reach)
         served.start()
         self.addCleanup(served.stop)
@@ -103,8 +103,9 @@ class FrontEnd(TempDir):
         self.assertEqual(echo.lost, 0)
 
     def test_packets_are_counted_equal(self):
-        echo, _ = self.listen()
+        echo, served = self.listen()
         pmd = self.make_front_end().wait_ready()
+        self.assertEqual(served.call(lambda card: card.has_feature(PACKED)), self.packed)
         self.exchange(pmd, echo)
         pmd.quit()
         self.row.seen(pmd.version)
@@ -133,12 +134,19 @@ class FrontEnd(TempDir):
         self.exchange(pmd, echo)
 
 
+class PackedFrontEnd(FrontEnd):
+    row = Row("back-end net", "DPDK testpmd, net_virtio_user",
+              "packed rings, 1 and 2 queue pairs; packets counted equal; either side restarted")
+    device = "net_virtio_user0,queue_size=256,packed_vq=1"
+    packed = True
+
+
 class BackEnd(TempDir):
     """testpmd serves, our driver drives."""
 
     row = Row("front-end, driver", "DPDK testpmd, net_vhost",
               "split rings; the content of packets compared; either side restarted")
-    features = ()  # that the driver wants beside its own
+    packed = False
 
     def setUp(self):
         super().setUp()
@@ -160,9 +168,10 @@ class BackEnd(TempDir):
         self.frontend.open(self.socket, None)
         self.addCleanup(self.frontend.close)
         self.driver = Vhost.Driver(device=self.frontend)
-        for bit in self.features:
-            self.driver.props.wanted_features |= 1 << bit
+        if not self.packed:
+            self.driver.props.wanted_features &= ~(1 << PACKED)
         self.driver.start(2, 256, None)
+        self.assertEqual(self.driver.has_feature(PACKED), self.packed)
 
     def exchange(self, count=600):
         """Each packet comes back as it was sent, in order."""
@@ -203,6 +212,12 @@ class BackEnd(TempDir):
             self.begin()
             self.exchange(100)
             self.frontend.close()
+
+
+class PackedBackEnd(BackEnd):
+    row = Row("front-end, driver", "DPDK testpmd, net_vhost",
+              "packed rings; the content of packets compared; either side restarted")
+    packed = True
 
 
 if __name__ == "__main__":

@@ -10,6 +10,11 @@ import unittest
 from devices import Vhost
 from fuse import Fuse
 from helpers import TempDir, wait_for_socket
+from peers import Row, get_package_version
+
+ROW = Row("front-end, driver", "virtiofsd (C)",
+          "FUSE: INIT, LOOKUP, READ, READDIR, FORGET; 16 reads in flight; "
+          "another one after it ended")
 
 VIRTIOFSD = "/usr/lib/qemu/virtiofsd"
 PIECE = 64 << 10
@@ -19,27 +24,32 @@ PIECE = 64 << 10
 class Virtiofsd(Fuse, TempDir):
     def setUp(self):
         super().setUp()
-        self.tree, socket = self.directory / "tree", self.path("fs.sock")
+        self.tree = self.directory / "tree"
         (self.tree / "sub").mkdir(parents=True)
         self.content = os.urandom(1_000_003)
         (self.tree / "sub" / "data").write_bytes(self.content)
         (self.tree / "link").symlink_to("sub/data")
+        self.frontend = Vhost.UserFrontend()
+        self.driver = Vhost.Driver(device=self.frontend)
+        self.begin()
+
+    def begin(self):
+        """A session; with its end the daemon ends too."""
+        socket = self.path("fs.sock")
         self.daemon = self.spawn(VIRTIOFSD, f"--socket-path={socket}", "-o", f"source={self.tree}",
                                  "-o", "sandbox=chroot")
         wait_for_socket(socket, child=self.daemon)
-        self.frontend = Vhost.UserFrontend()
         self.frontend.open(socket, None)
-        self.driver = Vhost.Driver(device=self.frontend)
         self.driver.start(2, 128, None)
-        self.addCleanup(self.end)
         data = self.get(self.INIT, data=struct.pack("<4I", 7, 31, 1 << 17, 0))
         self.version = struct.unpack_from("<II", data)
 
-    def end(self):
+    def tearDown(self):
         self.driver.stop(None)
         self.frontend.close()
         self.driver = self.frontend = None
         self.assertEqual(self.daemon.wait(), 0, self.daemon.read_output())
+        super().tearDown()
 
     def test_what_it_offers(self):
         for bit in (Vhost.Feature.VERSION_1, Vhost.Feature.INDIRECT_DESC, Vhost.Feature.EVENT_IDX):
@@ -56,6 +66,16 @@ class Virtiofsd(Fuse, TempDir):
         self.assertEqual(hashlib.sha256(b"".join(data for _, data in found)).digest(),
                          hashlib.sha256(self.content).digest())
         self.get(self.RELEASE, self.ROOT, struct.pack("<Q16x", handle))
+
+    def test_another_session(self):
+        for _ in range(3):
+            handle = self.open(self.look_up(b"data", self.look_up(b"sub")))
+            self.assertEqual(self.read(handle, 1000, PIECE), (0, self.content[1000:1000 + PIECE]))
+            self.driver.stop(None)
+            self.frontend.close()
+            self.assertEqual(self.daemon.wait(), 0, self.daemon.read_output())
+            self.begin()
+        ROW.seen(get_package_version("qemu-system-common"))
 
     def test_many_reads_in_flight(self):
         handle = self.open(self.look_up(b"data", self.look_up(b"sub")))
