@@ -27,3 +27,6 @@ struct _VhostDriver {
 gboolean vhost_driver_tell_status (VhostDriver *driver, guint status, GCancellable *cancellable,
                                    GError **error);
 gboolean vhost_driver_start_queues (VhostDriver *driver, GCancellable *cancellable, GError **error);
+
+/* vhost-driver-resume.c: puts the rings in order for the device that comes. */
+void vhost_driver_offer_again (VhostDriver *driver);

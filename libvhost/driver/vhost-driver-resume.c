@@ -28,6 +28,16 @@ check_resume (VhostDriver *driver, GError **error)
                           driver->n_queues, vhost_device_get_n_queues (driver->device));
 }
 
+/* What was used out of order is not offered a second time, and nothing else is passed over. */
+void
+vhost_driver_offer_again (VhostDriver *driver)
+{
+  for (guint i = 0; driver->queues != NULL && i < driver->n_queues; i++) {
+    if (driver->queues[i] != NULL)
+      vhost_driver_queue_offer_again (driver->queues[i]);
+  }
+}
+
 static gboolean
 negotiate_again (VhostDriver *driver, GCancellable *cancellable, GError **error)
 {
@@ -71,6 +81,7 @@ vhost_driver_resume (VhostDriver *driver, GCancellable *cancellable, GError **er
 
   if (!check_resume (driver, error))
     return FALSE;
+  vhost_driver_offer_again (driver);
   driver->started =
       negotiate_again (driver, cancellable, error) &&
       vhost_driver_tell_status (driver, ok, cancellable, error) &&

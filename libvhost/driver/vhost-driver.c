@@ -266,12 +266,7 @@ on_disconnected (VhostDevice *device, const GError *error, gpointer data)
 static void
 on_resuming (VhostDevice *device, gpointer data)
 {
-  VhostDriver *driver = data;
-
-  for (guint i = 0; driver->queues != NULL && i < driver->n_queues; i++) {
-    if (driver->queues[i] != NULL)
-      vhost_driver_queue_offer_again (driver->queues[i]);
-  }
+  vhost_driver_offer_again (data);
 }
 
 static void

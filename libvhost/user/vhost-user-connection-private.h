@@ -77,3 +77,6 @@ void vhost_user_connection_process (guint32 condition, gpointer connection);
 
 /* The socket, to be watched between two calls; -1 once it is closed. */
 int vhost_user_connection_peek_fd (VhostUserConnection *connection);
+
+/* The socket, to see when the peer closes it, even after we did; -1 with an error. */
+int vhost_user_connection_dup_fd (VhostUserConnection *connection, GError **error);

@@ -9,7 +9,8 @@
 struct _VhostUserConnection {
   GObject parent_instance;
 
-  int fd; /* -1: closed */
+  int fd;              /* -1: closed */
+  gboolean watched_on; /* somebody waits on a duplicate for the peer to close */
   VhostUserRole role;
   gboolean requester;
   guint64 protocol_features;

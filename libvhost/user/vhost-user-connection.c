@@ -44,7 +44,7 @@ release (VhostUserConnection *connection)
   vhost_user_input_clear (&connection->input);
   vhost_user_output_clear (&connection->output);
   if (connection->fd >= 0)
-    shutdown (connection->fd, SHUT_RDWR);
+    shutdown (connection->fd, connection->watched_on ? SHUT_WR : SHUT_RDWR);
   vhost_fd_clear (&connection->fd);
 }
 
@@ -525,4 +525,11 @@ int
 vhost_user_connection_peek_fd (VhostUserConnection *connection)
 {
   return connection->fd;
+}
+
+int
+vhost_user_connection_dup_fd (VhostUserConnection *connection, GError **error)
+{
+  connection->watched_on = TRUE;
+  return vhost_fd_dup (connection->fd, error);
 }

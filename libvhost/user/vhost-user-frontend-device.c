@@ -72,13 +72,16 @@ ask_number (VhostDevice *device, VhostUserFrontendCode code, guint64 *number,
   return TRUE;
 }
 
-/* What no driver sees: PROTOCOL_FEATURES is between the two sockets' ends, and packed rings cannot
- * go on with another back-end. */
+/* What no driver sees: PROTOCOL_FEATURES is between the two sockets' ends, and a packed ring cannot
+ * go on with another back-end unless what is in flight is recorded. */
 static guint64
 get_hidden (VhostUserFrontend *frontend)
 {
+  gboolean packed =
+      frontend->session == NULL || is_acked (frontend, VHOST_USER_PROTOCOL_FEATURE_INFLIGHT_SHMFD);
+
   return VHOST_BIT (VHOST_FEATURE_PROTOCOL_FEATURES) |
-         (frontend->session != NULL ? VHOST_BIT (VHOST_FEATURE_RING_PACKED) : 0);
+         (packed ? 0 : VHOST_BIT (VHOST_FEATURE_RING_PACKED));
 }
 
 static guint64

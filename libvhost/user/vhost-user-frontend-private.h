@@ -37,6 +37,7 @@ struct _VhostUserFrontend {
   VhostUserSession *session; /* NULL: a back-end that leaves is gone */
   gboolean reconnecting;
   gboolean replaying; /* inside an attempt */
+  int left_fd;        /* of the back-end that left, or is about to; -1: none */
   gint64 reconnect_deadline, next_attempt;
   gint64 call_deadline; /* of the caller, while replaying; or -1 */
   VhostUserRetry retry;

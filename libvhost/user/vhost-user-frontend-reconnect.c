@@ -3,9 +3,13 @@
  * main context of open(), or, while a call blocks, by that call; never from a nested loop. An
  * attempt blocks like any other call. (vhost-user, “Communication”) */
 
+#include <errno.h>
+#include <sys/socket.h>
 #include "core/vhost-error-private.h"
 #include "user/vhost-user-frontend-private.h"
 #include "user/vhost-user-socket-private.h"
+
+#define MAX_REST 64 /* reads of what a back-end sent before it left, for each attempt */
 
 typedef enum {
   ATTEMPT_DONE,
@@ -49,6 +53,8 @@ vhost_user_frontend_begin_reconnect (VhostUserFrontend *frontend, const GError *
     return FALSE;
   vhost_user_session_keep (frontend->session, frontend->acked_protocol, frontend->memory);
   vhost_user_frontend_drop_connection (frontend);
+  if (frontend->session == NULL) /* closed by a signal handler */
+    return TRUE;
   vhost_user_retry_init (&frontend->retry, frontend->retry.first);
   frontend->reconnecting = TRUE;
   frontend->reconnect_deadline =
@@ -60,13 +66,33 @@ vhost_user_frontend_begin_reconnect (VhostUserFrontend *frontend, const GError *
 
 /* --- One attempt --------------------------------------------------------------------------- */
 
+/* Two devices must not work on the same rings. One that hangs, or was cut off in the middle of a
+ * request, still has the memory and may wake up; that it closes its socket, or dies, says that it
+ * is done with the rings. */
+static gboolean
+check_left (VhostUserFrontend *frontend, GError **error)
+{
+  guint8 rest[4096];
+  gssize n = 1;
+
+  for (guint i = 0; n > 0 && i < MAX_REST; i++)
+    n = recv (frontend->left_fd, rest, sizeof rest, MSG_DONTWAIT); /* descriptors are dropped */
+  if (n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR)))
+    return vhost_set_error (error, VHOST_ERROR_TIMED_OUT,
+                            "the back-end before has not closed its socket");
+  vhost_fd_clear (&frontend->left_fd);
+  return TRUE;
+}
+
 static gboolean
 try_to_open (VhostUserFrontend *frontend, GCancellable *cancellable, GError **error)
 {
-  int fd = frontend->listen_fd >= 0
-               ? vhost_user_frontend_accept_fd (frontend, error)
-               : vhost_user_socket_connect (frontend->path, 0, cancellable, error);
+  int fd;
 
+  if (frontend->left_fd >= 0 && !check_left (frontend, error))
+    return FALSE;
+  fd = frontend->listen_fd >= 0 ? vhost_user_frontend_accept_fd (frontend, error)
+                                : vhost_user_socket_connect (frontend->path, 0, cancellable, error);
   return fd >= 0 && vhost_user_frontend_take_connection (frontend, fd, cancellable, error);
 }
 
@@ -119,7 +145,10 @@ step (VhostUserFrontend *frontend, gint64 deadline, GCancellable *cancellable, G
   }
   if (result == ATTEMPT_AGAIN)
     vhost_set_error (&reason, VHOST_ERROR_DISCONNECTED,
-                     "the back-end left, and none came within %u ms", frontend->reconnect_timeout);
+                     frontend->left_fd >= 0
+                         ? "the back-end does not answer, and has not closed its socket for %u ms"
+                         : "the back-end left, and none came within %u ms",
+                     frontend->reconnect_timeout);
   give_up (frontend, reason);
   g_propagate_error (error, g_steal_pointer (&reason));
   return FALSE;

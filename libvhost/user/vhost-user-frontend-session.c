@@ -5,8 +5,9 @@
  * A split ring goes on at its used index, which lies in guest memory: what the old back-end fetched
  * and did not use is fetched again, once more from the beginning. A request may so be carried out
  * twice, never zero times, provided that everything before the used index is done: true for a
- * back-end that uses buffers in order, and for VhostDriver, which sorts its ring on ::resuming.
- * (vhost-user, “Inflight I/O tracking” for those who need more; “Ring states”) */
+ * back-end that uses buffers in order, and for VhostDriver, which sorts its ring on ::resuming. An
+ * inflight area says more than the index: whoever is given one goes on where the area says, and a
+ * packed ring can go on at all. (vhost-user, “Inflight I/O tracking”, “Ring states”) */
 
 #include "core/vhost-error-private.h"
 #include "ring/vhost-ring-private.h"
@@ -26,28 +27,49 @@ typedef struct {
 } FdRecord;
 
 typedef struct {
-  gboolean has_num, has_base, has_addr;
+  gboolean has_num, has_base, has_addr, has_endian;
   guint32 num;
+  guint32 endian;
   guint32 base;
   VhostUserVringAddr addr;
   FdRecord fds[N_FDS]; /* a known kick: the ring is started */
   gboolean enabled;
 } VringRecord;
 
+/* A write to the configuration space. */
+typedef struct {
+  guint offset;
+  GBytes *data;
+} ConfigRecord;
+
 struct _VhostUserSession {
-  gboolean has_features, has_status;
+  gboolean has_features, has_status, has_mtu;
   guint64 features;
   guint64 protocol_features;
   guint status;
+  guint mtu;
+  GArray *config;      /* of ConfigRecord, the latest last */
   VhostMemory *memory; /* of the back-end that left */
   guint n_vrings;
   VringRecord *vrings;
 };
 
+static void
+clear_config (gpointer data)
+{
+  ConfigRecord *record = data;
+
+  g_bytes_unref (record->data);
+}
+
 VhostUserSession *
 vhost_user_session_new (void)
 {
-  return g_new0 (VhostUserSession, 1);
+  VhostUserSession *session = g_new0 (VhostUserSession, 1);
+
+  session->config = g_array_new (FALSE, FALSE, sizeof (ConfigRecord));
+  g_array_set_clear_func (session->config, clear_config);
+  return session;
 }
 
 static void
@@ -71,6 +93,7 @@ vhost_user_session_free (VhostUserSession *session)
   for (guint i = 0; i < session->n_vrings; i++)
     forget_fds (&session->vrings[i]);
   g_free (session->vrings);
+  g_clear_pointer (&session->config, g_array_unref);
   g_clear_pointer (&session->memory, vhost_memory_unref);
   g_free (session);
 }
@@ -127,10 +150,37 @@ record_stop (VringRecord *vring, guint32 base)
   set_fd (&vring->fds[CALL], FALSE, -1);
 }
 
+/* A later write takes the place of what it covers. */
+static void
+record_config (VhostUserSession *session, const VhostUserConfigSpace *config)
+{
+  ConfigRecord record = { config->offset, g_bytes_new (config->data, config->size) };
+
+  for (guint i = session->config->len; i-- > 0;) {
+    const ConfigRecord *other = &g_array_index (session->config, ConfigRecord, i);
+
+    if (other->offset >= config->offset &&
+        other->offset + g_bytes_get_size (other->data) <= config->offset + config->size)
+      g_array_remove_index (session->config, i);
+  }
+  g_array_append_val (session->config, record);
+}
+
+/* A device that is reset has its own configuration again. */
+static void
+record_status (VhostUserSession *session, guint status)
+{
+  session->has_status = TRUE;
+  session->status = status;
+  if (status == 0)
+    g_array_set_size (session->config, 0);
+}
+
 static void
 record_reset (VhostUserSession *session)
 {
   session->status = 0;
+  g_array_set_size (session->config, 0);
   for (guint i = 0; i < session->n_vrings; i++) {
     session->vrings[i].enabled = FALSE;
     record_stop (&session->vrings[i], 0);
@@ -149,6 +199,9 @@ record_state (VhostUserSession *session, const VhostUserFrame *frame)
   } else if (frame->request == VHOST_USER_FRONTEND_CODE_SET_VRING_BASE) {
     vring->has_base = TRUE;
     vring->base = num;
+  } else if (frame->request == VHOST_USER_FRONTEND_CODE_SET_VRING_ENDIAN) {
+    vring->has_endian = TRUE;
+    vring->endian = num;
   } else {
     vring->enabled = num != 0;
   }
@@ -166,12 +219,19 @@ vhost_user_session_record (VhostUserSession *session, const VhostUserFrame *fram
     session->features = frame->payload.u64;
     break;
   case VHOST_USER_FRONTEND_CODE_SET_STATUS:
-    session->has_status = TRUE;
-    session->status = (guint) frame->payload.u64;
+    record_status (session, (guint) frame->payload.u64);
+    break;
+  case VHOST_USER_FRONTEND_CODE_NET_SET_MTU:
+    session->has_mtu = TRUE;
+    session->mtu = (guint) frame->payload.u64;
+    break;
+  case VHOST_USER_FRONTEND_CODE_SET_CONFIG:
+    record_config (session, &frame->payload.config);
     break;
   case VHOST_USER_FRONTEND_CODE_SET_VRING_NUM:
   case VHOST_USER_FRONTEND_CODE_SET_VRING_BASE:
   case VHOST_USER_FRONTEND_CODE_SET_VRING_ENABLE:
+  case VHOST_USER_FRONTEND_CODE_SET_VRING_ENDIAN:
     record_state (session, frame);
     break;
   case VHOST_USER_FRONTEND_CODE_SET_VRING_ADDR:
@@ -205,6 +265,12 @@ static gboolean
 is_started (const VringRecord *vring)
 {
   return vring->fds[KICK].known;
+}
+
+static gboolean
+is_packed (const VhostUserSession *session)
+{
+  return vhost_word_has (session->features, VHOST_FEATURE_RING_PACKED);
 }
 
 static gboolean
@@ -253,12 +319,14 @@ check_offer (VhostUserFrontend *frontend, const VhostUserSession *session, GErro
     return vhost_set_error (error, VHOST_ERROR_BAD_MEMORY,
                             "the new back-end has room for %u memory regions; %u are in use",
                             frontend->n_slots, n_regions);
-  if (vhost_word_has (session->features, VHOST_FEATURE_RING_PACKED) && any_started (session))
+  if (is_packed (session) && any_started (session) && frontend->inflight_fd < 0)
     return vhost_set_error (error, VHOST_ERROR_BAD_STATE,
                             "a packed ring cannot go on without an inflight area");
   return TRUE;
 }
 
+/* Of a packed ring the inflight area knows where to go on; what is told counts only as long as
+ * nothing has been recorded, which is from the last SET_VRING_BASE on. */
 static gboolean
 find_base (const VhostUserSession *session, const VringRecord *vring, guint index, guint32 *base,
            GError **error)
@@ -266,7 +334,7 @@ find_base (const VhostUserSession *session, const VringRecord *vring, guint inde
   const VhostRingUsed *used = NULL;
 
   *base = vring->base;
-  if (!is_started (vring))
+  if (!is_started (vring) || is_packed (session))
     return TRUE;
   if (session->memory != NULL)
     used = (gpointer) vhost_memory_find_range (session->memory, VHOST_ADDRESS_USER,
@@ -302,6 +370,8 @@ replay_setup (VhostUserFrontend *frontend, guint index, GCancellable *cancellabl
           vhost_device_set_vring_num (device, index, vring->num, cancellable, error)) &&
          (!vring->has_base ||
           vhost_device_set_vring_base (device, index, base, cancellable, error)) &&
+         (!vring->has_endian ||
+          vhost_device_set_vring_endian (device, index, vring->endian != 0, cancellable, error)) &&
          (!vring->has_addr || replay_addr (frontend, vring, cancellable, error)) &&
          (!vring->fds[CALL].known ||
           vhost_device_set_vring_call (device, index, vring->fds[CALL].fd, cancellable, error)) &&
@@ -347,6 +417,53 @@ replay_status (VhostUserFrontend *frontend, guint mask, GCancellable *cancellabl
                                   error);
 }
 
+static gboolean
+replay_config (VhostUserFrontend *frontend, GCancellable *cancellable, GError **error)
+{
+  const GArray *config = frontend->session->config;
+
+  for (guint i = 0; i < config->len; i++) {
+    const ConfigRecord *record = &g_array_index (config, ConfigRecord, i);
+    gsize size;
+    const guint8 *bytes = g_bytes_get_data (record->data, &size);
+
+    if (!vhost_device_set_config (VHOST_DEVICE (frontend), record->offset, bytes, size, cancellable,
+                                  error))
+      return FALSE;
+  }
+  return TRUE;
+}
+
+/* The windows stay where they are: the guest has been told their sizes. */
+static gboolean
+replay_shmem (VhostUserFrontend *frontend, GCancellable *cancellable, GError **error)
+{
+  g_autofree guint64 *sizes = NULL;
+  gsize n_regions;
+
+  if (frontend->shmem == NULL)
+    return TRUE;
+  sizes = vhost_user_frontend_get_shmem_config (frontend, cancellable, &n_regions, error);
+  return sizes != NULL;
+}
+
+/* What is known before the memory is. */
+static gboolean
+replay_device (VhostUserFrontend *frontend, GCancellable *cancellable, GError **error)
+{
+  VhostDevice *device = VHOST_DEVICE (frontend);
+  const VhostUserSession *session = frontend->session;
+
+  return (!session->has_mtu ||
+          vhost_user_frontend_set_mtu (frontend, session->mtu, cancellable, error)) &&
+         (!session->has_features ||
+          vhost_device_set_features (device, session->features, cancellable, error)) &&
+         replay_status (frontend, ~(guint) VHOST_STATUS_DRIVER_OK, cancellable, error) &&
+         replay_config (frontend, cancellable, error) &&
+         replay_shmem (frontend, cancellable, error) &&
+         (frontend->inflight_fd < 0 || vhost_device_give_inflight (device, cancellable, error));
+}
+
 /* The last moment at which a driver can put its rings in order. */
 static gboolean
 tell_resuming (VhostUserFrontend *frontend, GError **error)
@@ -362,10 +479,7 @@ vhost_user_session_replay (VhostUserFrontend *frontend, GCancellable *cancellabl
   VhostDevice *device = VHOST_DEVICE (frontend);
   VhostUserSession *session = frontend->session;
 
-  return check_offer (frontend, session, error) &&
-         (!session->has_features ||
-          vhost_device_set_features (device, session->features, cancellable, error)) &&
-         replay_status (frontend, ~(guint) VHOST_STATUS_DRIVER_OK, cancellable, error) &&
+  return check_offer (frontend, session, error) && replay_device (frontend, cancellable, error) &&
          (session->memory == NULL || session->memory->n_regions == 0 ||
           vhost_device_set_memory (device, session->memory, cancellable, error)) &&
          tell_resuming (frontend, error) && replay_vrings (frontend, cancellable, error) &&

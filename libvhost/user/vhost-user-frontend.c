@@ -52,15 +52,20 @@ vhost_user_frontend_drop_connection (VhostUserFrontend *frontend)
   frontend->offered = 0;
   frontend->n_queues = 0;
   vhost_user_frontend_forget_objects (frontend);
-  vhost_user_frontend_forget_shmem (frontend);
+  if (frontend->session != NULL)
+    vhost_user_frontend_reset_shmem (frontend); /* the next one maps into the same regions */
+  else
+    vhost_user_frontend_forget_shmem (frontend);
 }
 
 void
 vhost_user_frontend_forget_session (VhostUserFrontend *frontend)
 {
   vhost_user_frontend_end_reconnect (frontend);
+  vhost_fd_clear (&frontend->left_fd);
   g_clear_pointer (&frontend->session, vhost_user_session_free);
   g_clear_pointer (&frontend->reactor, vhost_reactor_unref);
+  vhost_user_frontend_forget_shmem (frontend);
 }
 
 /* An opening that fails is told by its own error alone. */
@@ -281,8 +286,6 @@ choose_protocol (VhostUserFrontend *frontend)
 
   if (!vhost_user_frontend_hears_host_notifier (frontend))
     known &= ~VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_HOST_NOTIFIER);
-  if (frontend->session != NULL) /* which puts rings in order by itself, without a record */
-    known &= ~VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_INFLIGHT_SHMFD);
   known &= ~vhost_user_fs_get_hidden_features (frontend->fs_dialect);
   return vhost_user_protocol_features_drop_orphans (frontend->offered_protocol &
                                                     get_wanted_protocol (frontend) & known);
@@ -358,6 +361,13 @@ vhost_user_frontend_take_connection (VhostUserFrontend *frontend, int fd, GCance
 {
   frontend->connection = vhost_user_connection_new_take_fd (fd, VHOST_USER_ROLE_FRONTEND, TRUE);
   g_object_set (frontend->connection, "timeout", frontend->timeout, NULL);
+  if (frontend->session != NULL) {
+    frontend->left_fd = vhost_user_connection_dup_fd (frontend->connection, error);
+    if (frontend->left_fd < 0) {
+      vhost_user_frontend_drop_connection (frontend);
+      return FALSE;
+    }
+  }
   if (shake_hands (frontend, cancellable, error) &&
       (!frontend->replaying || vhost_user_session_replay (frontend, cancellable, error)) &&
       watch_connection (frontend, error))
@@ -545,12 +555,20 @@ vhost_user_frontend_class_init (VhostUserFrontendClass *klass)
    *
    * The next back-end must offer at least the features, queues and memory slots that are in use. It
    * is told everything the last one was told, and a driver sees a pause; so does a call that is
-   * made meanwhile. Split rings go on at their used index: what the last back-end fetched and did
-   * not give back is fetched again. Whoever writes available rings himself must expect that a
-   * request is carried out twice, and can reconnect only to a back-end that uses buffers in the
-   * order in which they were made available; [class@Vhost.Driver] sees to the order. Packed rings
-   * cannot go on: %VHOST_FEATURE_RING_PACKED is not offered while this is in force, and whoever
-   * sets it all the same loses the device with the first back-end that leaves started queues.
+   * made meanwhile. Crypto sessions and the socket of a display are the application's: what was
+   * said with them is gone with the back-end, and [signal@Vhost.Device::reconnected] is when to
+   * make them anew.
+   *
+   * With an area from [method@Vhost.Device.request_inflight], as [class@Vhost.Driver] gets one, the
+   * next back-end does again just what the last one had not completed. Without, split rings go on
+   * at their used index, and whoever writes available rings himself can reconnect only to a
+   * back-end that uses buffers in the order in which they were made available; [class@Vhost.Driver]
+   * sees to the order. Packed rings cannot go on without an area: %VHOST_FEATURE_RING_PACKED is
+   * offered only with INFLIGHT_SHMFD, and a back-end that leaves started packed rings without an
+   * area is the last.
+   *
+   * A back-end that does not answer in time still has the memory and might wake up: the next one is
+   * looked for when it has closed its socket, or died.
    *
    * Since: 1.0
    */
@@ -603,6 +621,7 @@ static void
 vhost_user_frontend_init (VhostUserFrontend *frontend)
 {
   frontend->listen_fd = -1;
+  frontend->left_fd = -1;
   frontend->call_deadline = -1;
   frontend->inflight_fd = -1;
   vhost_task_init (&frontend->config_task, emit_config_changed, frontend);

@@ -230,8 +230,9 @@ class Frontend(Place):
                 frontend.close()
                 second.stop()
 
-    def test_packed_rings_are_not_offered(self):
-        self.make()
+    def test_packed_rings_are_not_offered_without_a_record(self):
+        offered = Vhost.UserBackend().props.protocol_features
+        self.make(protocol_features=offered & ~word(Proto.INFLIGHT_SHMFD))
         frontend = self.open(reconnect_interval=0)
         self.assertTrue(frontend.get_features(None) & word(Feature.RING_PACKED))
         frontend.close()
