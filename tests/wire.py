@@ -19,6 +19,7 @@ import threading
 HEADER = struct.Struct("=III")  # request, flags, size of the payload
 U64 = struct.Struct("=Q")
 STATE = struct.Struct("=II")  # index, num
+INFLIGHT = struct.Struct("=QQHH4x")  # size, offset, queues, descriptors of each
 ADDR = struct.Struct("=IIQQQQ")  # index, flags, descriptors, used, available, log
 TABLE = struct.Struct("=II")  # regions, padding; the regions follow
 REGION = struct.Struct("=QQQQ")  # guest address, size, user address, file offset

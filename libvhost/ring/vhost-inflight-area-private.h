@@ -11,6 +11,7 @@ typedef struct {
   gatomicrefcount ref_count;
   VhostMemoryRegion *memory; /* only the mapping is of use: it has no guest address */
   gboolean packed;
+  gboolean undecided; /* the format of the rings is not known yet: there is room for packed ones */
   guint n_queues;
   guint queue_size;
 } VhostInflightArea;
@@ -27,6 +28,9 @@ VhostInflightArea *vhost_inflight_area_new (int fd, guint64 offset, guint64 size
                                             guint n_queues, guint queue_size, GError **error);
 VhostInflightArea *vhost_inflight_area_ref (VhostInflightArea *area);
 void vhost_inflight_area_unref (VhostInflightArea *area);
+
+/* The format of the rings is known now. Before queues start. */
+void vhost_inflight_area_decide (VhostInflightArea *area, gboolean packed);
 
 /* The region of a queue; NULL when the area has none for it. */
 gpointer vhost_inflight_area_get_region (VhostInflightArea *area, guint index);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Owns the mapping of an inflight area: one region for each queue, all of one size. The numbers and
- * the file come from the front-end; the SIGBUS guard stands behind the mapping. Immutable but for
- * what the queues write into it, any thread. (vhost-user, “Inflight I/O tracking”) */
+ * the file come from the front-end; the SIGBUS guard stands behind the mapping. Immutable once its
+ * format is decided, but for what the queues write into it; any thread. (vhost-user, “Inflight I/O
+ * tracking”) */
 
 #include <errno.h>
 #include <fcntl.h>
@@ -65,6 +66,14 @@ vhost_inflight_area_new (int fd, guint64 offset, guint64 size, gboolean packed, 
     return NULL;
   }
   return g_steal_pointer (&area);
+}
+
+void
+vhost_inflight_area_decide (VhostInflightArea *area, gboolean packed)
+{
+  if (area->undecided)
+    area->packed = packed;
+  area->undecided = FALSE;
 }
 
 VhostInflightArea *

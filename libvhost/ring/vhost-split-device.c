@@ -41,15 +41,17 @@ vhost_split_device_set_memory (VhostSplitDevice *ring, const VhostMemory *memory
   ring->used = used;
 }
 
-/* A base that the driver cannot have left behind belongs to a front-end that lost count, as DPDK's
- * net_virtio_user does when its back-end comes back: then the ring itself says what was used. */
+/* What was used has been fetched, and what was fetched was available: a base lies between the two
+ * indices. Any other belongs to a front-end that lost count, as DPDK's net_virtio_user does when
+ * its back-end comes back: then the ring itself says what was used. */
 static guint16
 correct_base (const VhostSplitDevice *ring, guint16 base)
 {
   guint16 avail = vhost_ring_load16 (&ring->avail->idx);
   guint16 used = vhost_ring_load16 (&ring->used->idx);
+  guint16 n_unused = avail - used;
 
-  if ((guint16) (avail - base) <= ring->common.size || (guint16) (avail - used) > ring->common.size)
+  if (n_unused > ring->common.size || (guint16) (base - used) <= n_unused)
     return base;
   return used;
 }

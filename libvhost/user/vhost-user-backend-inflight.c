@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The inflight area as the front-end asks for it and hands it over: made here once, kept there,
- * given to each process that serves the device. Its layout hangs on the ring format, so features
- * come first. Control thread. (vhost-user, “Inflight I/O tracking”) */
+ * given to each process that serves the device. Its layout hangs on the ring format: an area that
+ * comes before the features has room for either. Control thread. (vhost-user, “Inflight I/O
+ * tracking”) */
 
 #include "core/vhost-error-private.h"
 #include "user/vhost-user-backend-private.h"
@@ -11,21 +12,48 @@ check_request (VhostUserBackend *backend, const VhostUserInflightArea *wanted, G
 {
   guint n_queues = vhost_backend_get_n_queues (VHOST_BACKEND (backend));
 
-  if (!backend->features_set)
-    return vhost_set_error (error, VHOST_ERROR_BAD_STATE, "SET_FEATURES must come first");
   if (wanted->num_queues > n_queues)
     return vhost_set_error (error, VHOST_ERROR_INVALID_VALUE, "%u queues of a device that has %u",
                             wanted->num_queues, n_queues);
   return TRUE;
 }
 
-static VhostInflightArea *
-map_area (VhostUserBackend *backend, const VhostUserInflightArea *area, int fd, GError **error)
+/* The format of the rings; before the features are known the one that needs more room, if it is
+ * offered at all. */
+static gboolean
+may_be_packed (VhostUserBackend *backend)
 {
-  gboolean packed = vhost_backend_has_feature (VHOST_BACKEND (backend), VHOST_FEATURE_RING_PACKED);
+  if (backend->features_set)
+    return vhost_backend_has_feature (VHOST_BACKEND (backend), VHOST_FEATURE_RING_PACKED);
+  return vhost_word_has (vhost_user_backend_get_offered (backend), VHOST_FEATURE_RING_PACKED);
+}
 
-  return vhost_inflight_area_new (fd, area->mmap_offset, area->mmap_size, packed, area->num_queues,
-                                  area->queue_size, error);
+static gboolean
+take_area (VhostUserBackend *backend, const VhostUserInflightArea *wanted, gboolean packed, int fd,
+           GError **error)
+{
+  VhostInflightArea *area =
+      vhost_inflight_area_new (fd, wanted->mmap_offset, wanted->mmap_size, packed,
+                               wanted->num_queues, wanted->queue_size, error);
+
+  if (area == NULL)
+    return FALSE;
+  g_clear_pointer (&backend->early_area, vhost_inflight_area_unref);
+  if (!backend->features_set && packed) {
+    area->undecided = TRUE;
+    backend->early_area = vhost_inflight_area_ref (area);
+  }
+  vhost_backend_take_inflight (VHOST_BACKEND (backend), area);
+  return TRUE;
+}
+
+void
+vhost_user_backend_decide_inflight (VhostUserBackend *backend)
+{
+  g_autoptr (VhostInflightArea) area = g_steal_pointer (&backend->early_area);
+
+  if (area != NULL)
+    vhost_inflight_area_decide (area, may_be_packed (backend));
 }
 
 gboolean
@@ -34,9 +62,8 @@ vhost_user_backend_get_inflight_fd (VhostUserBackend *backend, VhostUserFrame *f
 {
   VhostUserInflightArea made = { .num_queues = frame->payload.inflight.num_queues,
                                  .queue_size = frame->payload.inflight.queue_size };
-  gboolean packed = vhost_backend_has_feature (VHOST_BACKEND (backend), VHOST_FEATURE_RING_PACKED);
+  gboolean packed = may_be_packed (backend);
   VHOST_AUTO_FD fd = -1;
-  VhostInflightArea *area;
 
   if (!check_request (backend, &made, error))
     return FALSE;
@@ -44,10 +71,8 @@ vhost_user_backend_get_inflight_fd (VhostUserBackend *backend, VhostUserFrame *f
   if (made.mmap_size == 0)
     return FALSE;
   fd = vhost_inflight_area_make_file (made.mmap_size, error);
-  area = fd >= 0 ? map_area (backend, &made, fd, error) : NULL;
-  if (area == NULL)
+  if (fd < 0 || !take_area (backend, &made, packed, fd, error))
     return FALSE;
-  vhost_backend_take_inflight (VHOST_BACKEND (backend), area);
   reply->payload.inflight = made;
   reply->fds.n = 1;
   reply->fds.fd[0] = vhost_fd_steal (&fd);
@@ -59,15 +84,13 @@ vhost_user_backend_set_inflight_fd (VhostUserBackend *backend, VhostUserFrame *f
                                     VhostUserFrame *reply, GError **error)
 {
   const VhostUserInflightArea *given = &frame->payload.inflight;
-  VhostInflightArea *area;
+  gboolean packed = may_be_packed (backend);
 
-  if (!check_request (backend, given, error))
-    return FALSE;
-  area = map_area (backend, given, frame->fds.fd[0], error);
-  if (area == NULL)
-    return FALSE;
-  vhost_backend_take_inflight (VHOST_BACKEND (backend), area);
-  return TRUE;
+  if (!backend->features_set && packed) /* one that was made for split rings is taken as that */
+    packed = given->mmap_size >=
+             vhost_inflight_area_get_bytes (TRUE, given->num_queues, given->queue_size, NULL);
+  return check_request (backend, given, error) &&
+         take_area (backend, given, packed, frame->fds.fd[0], error);
 }
 
 gboolean

@@ -52,6 +52,7 @@ struct _VhostUserBackend {
   gboolean owned;
   GArray *slots; /* vhost-user-backend-memory.c: regions that came one at a time; or NULL */
   gboolean features_set;
+  VhostInflightArea *early_area; /* that came before the features; or NULL */
 
   /* a GET_VRING_BASE whose answer waits for buffers in flight */
   VhostVring *draining;
@@ -130,6 +131,7 @@ gboolean vhost_user_backend_set_inflight_fd (VhostUserBackend *backend, VhostUse
                                              VhostUserFrame *reply, GError **error);
 /* May @vring stop with chains in flight, because they are recorded? */
 gboolean vhost_user_backend_may_leave_in_flight (VhostUserBackend *backend, VhostVring *vring);
+void vhost_user_backend_decide_inflight (VhostUserBackend *backend);
 
 /* vhost-user-backend.c */
 guint64 vhost_user_backend_get_offered (

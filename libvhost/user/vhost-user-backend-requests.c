@@ -27,6 +27,7 @@ set_features (VhostUserBackend *backend, VhostUserFrame *frame, VhostUserFrame *
   if (!vhost_backend_accept_features (base, vhost_user_backend_get_offered (backend), acked, error))
     return FALSE;
   backend->features_set = TRUE;
+  vhost_user_backend_decide_inflight (backend);
   /* Without protocol features there is no SET_VRING_ENABLE: all rings are enabled. With them the
    * enable state is left alone. */
   for (guint i = 0; i < priv->n_queues; i++) {

@@ -56,6 +56,7 @@ vhost_user_backend_drop_connection (VhostUserBackend *backend)
   backend->owned = FALSE;
   backend->mtu = 0;
   backend->features_set = FALSE;
+  g_clear_pointer (&backend->early_area, vhost_inflight_area_unref);
   vhost_backend_end_session (VHOST_BACKEND (backend));
   g_clear_pointer (&backend->in_band, g_free);
   watch_listener (backend);

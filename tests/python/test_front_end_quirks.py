@@ -6,10 +6,10 @@ import socket
 import unittest
 
 from devices import Session, Vhost, serve_random
-from helpers import run_idle
+from helpers import run_idle, run_loop
 from rings import WRITE
-from wire import (NEED_REPLY, NO_FD, STATE, U64, VERSION, Back, Feature, Proto, Req, pack_table,
-                  word)
+from wire import (INFLIGHT, NEED_REPLY, NO_FD, STATE, U64, VERSION, Back, Feature, Message, Proto,
+                  Req, pack_table, word)
 
 QEMU_HAS_NOT = word(Proto.INBAND_NOTIFICATIONS, Proto.XEN_MMAP)
 NET_MTU = 3
@@ -82,6 +82,76 @@ class Qemu(Session):
         ring = self.make_ring(memory)
         ring.attach(self.peer)
         self.assert_served(ring)
+
+
+class QemuUserScsi72(Session):
+    """Asks for the inflight area, and hands it over, before it sets features: what format the
+    rings have is not known yet.
+    """
+
+    SIZE = 8
+
+    def begin_early(self, area=None):
+        offered = self.peer.ask_u64(Req.GET_PROTOCOL_FEATURES)
+        self.peer.send(Req.SET_PROTOCOL_FEATURES, U64.pack(offered & ~word(Proto.GPA_ADDRESSES)))
+        if area is None:
+            self.peer.send(Req.GET_INFLIGHT_FD, INFLIGHT.pack(0, 0, 1, self.SIZE))
+            area = self.peer.receive()
+            self.addCleanup(os.close, *area.fds)
+        self.assertGreater(INFLIGHT.unpack(area.body)[0], 0)
+        self.peer.do(Req.SET_INFLIGHT_FD, area.body, area.fds)
+        return area
+
+    def start(self, features):
+        self.peer.do(Req.SET_FEATURES, U64.pack(features | word(Feature.VERSION_1,
+                                                                Feature.PROTOCOL_FEATURES)))
+        self.share(self.memory)
+        self.ring.attach(self.peer)
+
+    def test_gets_an_area_that_records(self):
+        chains = []
+        self.backend.connect("kick", lambda _, queue: chains.extend(iter(queue.pop, None)))
+        self.memory = self.make_memory()
+        self.ring = self.make_ring(self.memory, self.SIZE)
+        area = self.begin_early()
+        self.start(0)
+        for head in range(3):
+            self.offer_room(self.ring, head=head)
+        run_loop(lambda: len(chains) == 3)
+        self.backend.get_queue(0).push(chains[1], 0)
+        self.assertEqual(self.ring.used(), [(1, 0)])
+        self.peer.close()
+        run_loop(lambda: not self.backend.is_connected())
+        del chains[:]
+        self.peer = self.open_pair(self.backend)
+        self.begin_early(area)
+        self.start(0)
+        run_loop(lambda: len(chains) == 2)
+        self.assertEqual([chain.get_head() for chain in chains], [0, 2])
+        self.assertEqual(self.events.take("refused"), [])
+
+    def test_packed_rings_fit_into_it(self):
+        area = self.begin_early()
+        self.assertEqual(INFLIGHT.unpack(area.body), (32 * (1 + self.SIZE) + 32, 0, 1, self.SIZE))
+        self.peer.do(Req.SET_FEATURES, U64.pack(word(Feature.VERSION_1, Feature.RING_PACKED,
+                                                     Feature.PROTOCOL_FEATURES)))
+        self.memory = self.make_memory()
+        self.share(self.memory)
+        self.ring = self.make_ring(self.memory, self.SIZE)
+        self.ring.attach(self.peer, base=0x80008000)
+        self.assertEqual(self.events.take("device-failed"), [])
+
+    def test_smaller_area_is_one_of_split_rings(self):
+        fd = os.memfd_create("area")
+        self.addCleanup(os.close, fd)
+        os.ftruncate(fd, 4096)
+        area = Message(Req.GET_INFLIGHT_FD, 0, INFLIGHT.pack(192, 0, 1, self.SIZE), [fd])
+        self.begin_early(area)
+        self.memory = self.make_memory()
+        self.ring = self.make_ring(self.memory, self.SIZE)
+        self.backend.connect("kick", serve_random)
+        self.start(0)
+        self.assert_served(self.ring)
 
 
 class CloudHypervisor(Session):

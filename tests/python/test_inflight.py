@@ -15,9 +15,8 @@ import unittest
 from devices import Driving, Session, Vhost, expect_error
 from gi.repository import GLib
 from helpers import wait_for_socket
-from wire import STATE, U64, Feature, Proto, Req, word
+from wire import INFLIGHT, STATE, Feature, Proto, Req, word
 
-INFLIGHT = struct.Struct("=QQHH4x")  # size, offset, queues, descriptors of each
 ERROR = Vhost.Error
 FORMATS = ("split", "packed")
 
@@ -188,12 +187,6 @@ class Messages(Session):
         self.backend.close()
         self.peer.close()
         return self.open_pair(self.backend)
-
-    def test_features_come_first(self):
-        offered = self.peer.ask_u64(Req.GET_PROTOCOL_FEATURES)
-        self.peer.send(Req.SET_PROTOCOL_FEATURES, U64.pack(offered))
-        self.assertEqual(self.ask_area(), ((0, 0, 0, 0), []))
-        self.assert_refused(Req.GET_INFLIGHT_FD, "SET_FEATURES")
 
     def test_h073_more_than_there_can_be(self):
         self.peer.negotiate()

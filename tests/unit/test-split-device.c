@@ -113,6 +113,31 @@ test_base (void)
   g_assert_cmpuint (GUINT32_FROM_LE (f.guest.used->ring[5].id), ==, 5);
 }
 
+/* A base lies between what was used and what is available; the ring knows better than any other. */
+static void
+test_base_that_cannot_be (void)
+{
+  static const struct {
+    guint16 used, avail, base, expected;
+  } cases[] = {
+    { 0, 0, 0, 0 },         { 3, 5, 3, 3 },       { 3, 5, 4, 4 },
+    { 3, 5, 5, 5 },         { 3, 5, 0, 3 },       { 3, 5, 2, 3 },
+    { 3, 5, 6, 3 },         { 100, 108, 0, 100 }, { 65534, 2, 65534, 65534 },
+    { 65534, 2, 1, 1 },     { 65534, 2, 2, 2 },   { 65534, 2, 65533, 65534 },
+    { 65534, 2, 3, 65534 }, { 0, 9, 7, 7 }, /* no ring of eight is like that: nothing to go by */
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
+    g_auto (Fixture) f = { 0 };
+
+    fixture_init (&f, 8, FALSE, 0);
+    f.guest.used->idx = GUINT16_TO_LE (cases[i].used);
+    f.guest.avail->idx = GUINT16_TO_LE (cases[i].avail);
+    vhost_split_device_start (&f.ring, cases[i].base);
+    g_assert_cmpuint (f.ring.last_avail, ==, cases[i].expected);
+  }
+}
+
 static void
 test_unpop (void)
 {
@@ -330,6 +355,7 @@ main (int argc, char **argv)
   g_test_add_func ("/split-device/wrap", test_wrap);
   g_test_add_func ("/split-device/out-of-order", test_out_of_order);
   g_test_add_func ("/split-device/base", test_base);
+  g_test_add_func ("/split-device/base-that-cannot-be", test_base_that_cannot_be);
   g_test_add_func ("/split-device/unpop", test_unpop);
   g_test_add_func ("/split-device/indirect", test_indirect);
   g_test_add_func ("/split-device/mixed", test_mixed);
