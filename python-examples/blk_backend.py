@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A virtio disk, served from an image file or a block device."""
 
+import argparse
 import ctypes
 import os
 import struct
@@ -114,10 +115,12 @@ class Disk:
 
 
 def main():
-    parser = serve.parser(__doc__, "block", ["read-only"])
+    parser = serve.parser(__doc__, "block", ["read-only", "blk-file"])
     parser.add_argument("--read-only", action="store_true", help="refuse to change the image")
     parser.add_argument("--num-queues", type=int, default=1, help="(%(default)s)")
-    parser.add_argument("image", help="file or block device")
+    image = parser.add_mutually_exclusive_group(required=True)
+    image.add_argument("--blk-file", metavar="PATH", dest="image", help="file or block device")
+    image.add_argument("image", nargs="?", help="the same", default=argparse.SUPPRESS)
     options = parser.parse_args()
     try:
         disk = Disk(options.image, options.read_only, options.num_queues)

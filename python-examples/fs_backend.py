@@ -254,7 +254,7 @@ class Tree:
 
 
 def main():
-    parser = serve.parser(__doc__)
+    parser = serve.parser(__doc__, "fs")
     parser.add_argument("--tag", default="libvhost", help="name to mount it by (%(default)s)")
     parser.add_argument("directory", help="what to show")
     options = parser.parse_args()

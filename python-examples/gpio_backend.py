@@ -136,7 +136,7 @@ class Controller:
 
 
 if __name__ == "__main__":
-    parser = serve.parser(__doc__)
+    parser = serve.parser(__doc__, "gpio")
     parser.add_argument("--lines", type=int, default=4, choices=range(1, 257), metavar="N",
                         help="how many, 1 to 256 (%(default)s)")
     options = parser.parse_args()

@@ -214,7 +214,7 @@ class Gpu:
 
 
 if __name__ == "__main__":
-    parser = serve.parser(__doc__)
+    parser = serve.parser(__doc__, "gpu")
     parser.add_argument("--size", metavar="WxH", default="640x480",
                         help="of the screen (%(default)s)")
     parser.add_argument("picture", help="PNG file to write")

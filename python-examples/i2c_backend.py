@@ -74,7 +74,7 @@ class Bus:
 
 
 def main():
-    parser = serve.parser(__doc__)
+    parser = serve.parser(__doc__, "i2c")
     parser.add_argument("--address", type=lambda text: int(text, 0), default=0x50,
                         help="of the EEPROM on the bus (0x50)")
     parser.add_argument("--contents", metavar="FILE", help="what the EEPROM holds at first")

@@ -105,7 +105,7 @@ class Keyboard:
 
 
 if __name__ == "__main__":
-    options = serve.parser(__doc__).parse_args()
+    options = serve.parser(__doc__, "input").parse_args()
     backend = Vhost.UserBackend(device_id=Vhost.DeviceId.INPUT, n_queues=2)
     keyboard = Keyboard(backend)
     serve.run(backend, options)

@@ -90,7 +90,7 @@ class Bridge:
 
 
 def main():
-    parser = serve.parser(__doc__)
+    parser = serve.parser(__doc__, "net")
     parser.add_argument("--tap", metavar="NAME", default="tap0", help="(%(default)s)")
     parser.add_argument("--mtu", type=int, default=1500, help="bytes (%(default)s)")
     parser.add_argument("--mac", default="52:54:00:00:00:01", help="of the guest (%(default)s)")

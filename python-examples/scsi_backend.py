@@ -165,7 +165,7 @@ class Adapter:
 
 
 def main():
-    parser = serve.parser(__doc__)
+    parser = serve.parser(__doc__, "scsi")
     parser.add_argument("--num-queues", type=int, default=1, help="for commands (%(default)s)")
     parser.add_argument("image", help="file or block device")
     options = parser.parse_args()

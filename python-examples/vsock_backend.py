@@ -147,7 +147,7 @@ class Echo:
 
 
 if __name__ == "__main__":
-    parser = serve.parser(__doc__)
+    parser = serve.parser(__doc__, "vsock")
     parser.add_argument("--cid", type=int, default=3, help="context id of the guest (%(default)s)")
     parser.add_argument("--port", type=int, default=7, help="of the service (%(default)s)")
     options = parser.parse_args()

@@ -12,9 +12,7 @@ import unittest
 from devices import Vhost, expect_error
 from helpers import TempDir, root, wait_for_socket
 
-BACKENDS = {"blk_backend.py": {"type": "block", "features": ["read-only"]},
-            "console_backend.py": {"type": "console", "features": []},
-            "rng_backend.py": {"type": "rng", "features": []}}
+RNG = {"type": "rng", "features": []}
 
 
 class Parse(TempDir):
@@ -90,11 +88,10 @@ class Capabilities(unittest.TestCase):
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         return json.loads(done.stdout)
 
-    def test_every_back_end(self):
-        for name, expected in BACKENDS.items():
-            path = root() / "python-examples" / name
-            for more in ((), ("--fd=x", "--socket-path"), ("--nonsense", "and", "more")):
-                self.assertEqual(self.run_program(path, *more, "--print-capabilities"), expected)
+    def test_whatever_else_there_is(self):
+        path = root() / "python-examples" / "rng_backend.py"
+        for more in ((), ("--fd=x", "--socket-path"), ("--nonsense", "and", "more")):
+            self.assertEqual(self.run_program(path, *more, "--print-capabilities"), RNG)
 
     def test_any_text_is_json(self):
         text = 'a"b\\c\td\u00e9\x7f'

@@ -7,7 +7,7 @@ import threading
 import time
 import unittest
 
-from devices import Vhost, expect_error, serve_echo
+from devices import Served, Vhost, expect_error, serve_echo
 from helpers import run_idle, run_loop
 from test_reconnect import Place, Watch
 from wire import STATE, U64, FakeBackend, Feature, Proto, Req, word
@@ -109,7 +109,7 @@ class Packed(Place):
 
 class Resumed(Place):
     def test_out_of_order_and_without_a_record(self):
-        """A driver that is resumed by hand neither repeats what was used nor passes over the rest."""
+        """Resumed by hand: what was used is not repeated, and the rest is not passed over."""
         held, served = [], []
 
         def last_only(backend, queue):
@@ -288,11 +288,6 @@ class SharedMemory(Place):
             backend.set_shmem_size(0, size)
             backend.connect("kick", serve_echo)
             return backend
-        served = self.make_of(build)
-        return served
-
-    def make_of(self, build):
-        from devices import Served
         served = Served(build, lambda backend: backend.listen(self.socket))
         served.start()
         self.addCleanup(served.stop)
@@ -302,7 +297,8 @@ class SharedMemory(Place):
         fd = os.memfd_create("file")
         os.write(fd, content)
         os.ftruncate(fd, 4096)
-        served.call(lambda backend: backend.shmem_map_async(0, fd, 0, 4096, 4096, False, None, None))
+        served.call(lambda backend: backend.shmem_map_async(0, fd, 0, 4096, 4096, False, None,
+                                                            None))
         os.close(fd)
 
     def test_windows_stay_and_are_empty(self):
