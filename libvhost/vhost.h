@@ -20,5 +20,9 @@
 #include <libvhost/user/vhost-user-backend.h>
 #include <libvhost/user/vhost-user-frontend.h>
 #include <libvhost/user/vhost-user-program.h>
+#include <libvhost/kernel/vhost-kernel-device.h>
+#include <libvhost/kernel/vhost-kernel-net.h>
+#include <libvhost/kernel/vhost-kernel-vsock.h>
+#include <libvhost/kernel/vhost-kernel-scsi.h>
 #include <libvhost/driver/vhost-driver.h>
 #include <libvhost/vhost-enum-types.h>

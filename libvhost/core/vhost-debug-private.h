@@ -6,6 +6,7 @@
 
 typedef enum {
   VHOST_DEBUG_MESSAGE = 1 << 0, /* "message": each vhost-user message, sent or received */
+  VHOST_DEBUG_IOCTL = 1 << 1,   /* "ioctl": each call into a kernel device */
 } VhostDebugTopic;
 
 gboolean vhost_debug_has (VhostDebugTopic topic);

@@ -6,6 +6,7 @@
 
 static const GDebugKey topics[] = {
   { "message", VHOST_DEBUG_MESSAGE },
+  { "ioctl", VHOST_DEBUG_IOCTL },
 };
 
 static gpointer

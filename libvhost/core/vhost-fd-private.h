@@ -71,3 +71,7 @@ void vhost_fd_signal_event (int fd);
  * failed).
  * @deadline is a g_get_monotonic_time() value, or -1 for none. */
 int vhost_fd_wait_readable (int fd, gint64 deadline, GCancellable *cancellable, GError **error);
+
+/* The same for @n descriptors; @fds has room for one more. */
+int vhost_fd_poll (GPollFD *fds, guint n, gint64 deadline, GCancellable *cancellable,
+                   GError **error);

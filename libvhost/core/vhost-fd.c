@@ -109,28 +109,34 @@ vhost_fd_signal_event (int fd)
 }
 
 int
-vhost_fd_wait_readable (int fd, gint64 deadline, GCancellable *cancellable, GError **error)
+vhost_fd_poll (GPollFD *fds, guint n, gint64 deadline, GCancellable *cancellable, GError **error)
 {
-  GPollFD fds[2] = { { .fd = fd, .events = G_IO_IN }, { .fd = -1 } };
-  gboolean watched = g_cancellable_make_pollfd (cancellable, &fds[1]);
+  gboolean watched = g_cancellable_make_pollfd (cancellable, &fds[n]);
   int result = 0;
 
   while (result == 0) {
     gint64 left = deadline < 0 ? -1 : MAX (0, deadline - g_get_monotonic_time ());
-    int n = g_poll (fds, watched ? 2 : 1, left < 0 ? -1 : (int) ((left + 999) / 1000));
 
+    result = g_poll (fds, watched ? n + 1 : n, left < 0 ? -1 : (int) ((left + 999) / 1000));
     if (g_cancellable_set_error_if_cancelled (cancellable, error)) {
       result = -1;
-    } else if (n < 0 && errno != EINTR) {
-      vhost_set_error_from_errno (error, errno, "cannot wait for file descriptor %d", fd);
-      result = -1;
-    } else if (n > 0 && fds[0].revents != 0) {
-      result = 1;
-    } else if (left == 0) {
+    } else if (result < 0 && errno != EINTR) {
+      vhost_set_error_from_errno (error, errno, "cannot wait for file descriptor %d", fds[0].fd);
+    } else if (result < 0) {
+      result = 0;
+    } else if (result == 0 && left == 0) {
       break;
     }
   }
   if (watched)
     g_cancellable_release_fd (cancellable);
-  return result;
+  return MIN (result, 1);
+}
+
+int
+vhost_fd_wait_readable (int fd, gint64 deadline, GCancellable *cancellable, GError **error)
+{
+  GPollFD fds[2] = { { .fd = fd, .events = G_IO_IN }, { .fd = -1 } };
+
+  return vhost_fd_poll (fds, 1, deadline, cancellable, error);
 }
