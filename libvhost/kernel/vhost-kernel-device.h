@@ -21,10 +21,18 @@ G_BEGIN_DECLS
 VHOST_AVAILABLE_IN_1_0
 G_DECLARE_DERIVABLE_TYPE (VhostKernelDevice, vhost_kernel_device, VHOST, KERNEL_DEVICE, GObject)
 
+/**
+ * VhostKernelDeviceClass:
+ * @parent_class: the parent class
+ *
+ * What a kind of device is, which only this library knows.
+ *
+ * Since: 1.0
+ */
 struct _VhostKernelDeviceClass {
-  /*< private >*/
   GObjectClass parent_class;
 
+  /*< private >*/
   gconstpointer kind;
   gpointer reserved[7];
 };

@@ -32,7 +32,12 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 CACHE = ROOT / ".cache" / "guest"
-CLOUD, WHOLE = "cloud-amd64", "amd64"  # flavours of Debian's kernel; WHOLE has all drivers
+CLOUD, WHOLE, OLD = "cloud-amd64", "amd64", "old-cloud-amd64"  # Debian's kernels
+VERSIONS = {
+    CLOUD: r"6\.12\.\d+\+deb12-cloud-amd64",
+    WHOLE: r"6\.12\.\d+\+deb12-amd64",  # with all drivers
+    OLD: r"6\.1\.0-\d+-cloud-amd64",  # Linux 6.1
+}
 LIBRARIES = "/lib/x86_64-linux-gnu"
 MARKER = re.compile(r"@@ (\S+) ?(.*)")
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
@@ -145,12 +150,12 @@ def download_package(flavour, directory):
 
 
 def try_download(flavour, directory):
-    names = run_tool("apt", "apt-cache", "search", "--names-only", "^linux-image-6.12.*-unsigned$")
-    package = re.compile(rf"linux-image-(6\.12\.\d+\+deb12-{flavour})-unsigned")
+    names = run_tool("apt", "apt-cache", "search", "--names-only", "^linux-image-6.*-unsigned$")
+    package = re.compile(rf"linux-image-({VERSIONS[flavour]})-unsigned")
     found = sorted({match.group(1) for match in map(package.match, names.splitlines()) if match},
                    key=lambda version: sort_version(Path(version)))
     if not found:
-        raise GuestError(f"no guest kernel: apt knows no linux-image-6.12.*+deb12-{flavour}")
+        raise GuestError(f"no guest kernel: apt knows no linux-image-{VERSIONS[flavour]}")
     run_tool("apt", "apt-get", "-q", "download", f"linux-image-{found[-1]}-unsigned", cwd=directory)
     return found[-1], glob.glob(f"{directory}/*.deb")[0]
 
@@ -313,7 +318,7 @@ class Guest:
     arguments  further arguments of QEMU
     reboots    a guest that reboots goes on, in the same QEMU; else QEMU ends
     deadline   seconds from start to power-off
-    kernel     CLOUD, which is small, or WHOLE
+    kernel     CLOUD, which is small, WHOLE, or OLD
     """
 
     def __init__(self, body, modules=(), programs=(), files=None, arguments=(), memory=512, cpus=1,
