@@ -25,4 +25,5 @@
 #include <libvhost/kernel/vhost-kernel-vsock.h>
 #include <libvhost/kernel/vhost-kernel-scsi.h>
 #include <libvhost/driver/vhost-driver.h>
+#include <libvhost/virtio/vhost-virtio-blk.h>
 #include <libvhost/vhost-enum-types.h>

@@ -136,11 +136,26 @@ unpin_all (VhostQueue *self)
 
 /* --- Start --------------------------------------------------------------------------------- */
 
+void
+vhost_queue_set_end_func (VhostQueue *self, VhostQueueEndFunc func, gpointer data)
+{
+  self->end = func;
+  self->end_data = data;
+}
+
+VhostReactor *
+vhost_queue_get_reactor (VhostQueue *self)
+{
+  return self->reactor;
+}
+
 static void
 release_ring (VhostQueue *self)
 {
   VhostQueuePin *pin = self->pin;
 
+  if (self->end != NULL)
+    self->end (self, self->end_data);
   vhost_queue_clear_watch (self);
   unpin_all (self);
   self->base = vhost_device_ring_get_base (&self->ring);

@@ -209,6 +209,13 @@ vhost_queue_kick (VhostQueue *self)
   look (self);
 }
 
+void
+vhost_queue_look_later (VhostQueue *self)
+{
+  if (vhost_queue_is_running (self))
+    vhost_reactor_queue_task (self->reactor, &self->look_task);
+}
+
 /* --- Handler ------------------------------------------------------------------------------- */
 
 static void
@@ -255,8 +262,7 @@ vhost_queue_set_kick_func (VhostQueue *self, VhostQueueKickFunc func, gpointer u
   if (func != NULL) {
     self->kick = g_rc_box_new0 (VhostQueueKick);
     *self->kick = (VhostQueueKick){ func, user_data, destroy };
-    if (vhost_queue_is_running (self))
-      vhost_reactor_queue_task (self->reactor, &self->look_task);
+    vhost_queue_look_later (self);
   }
   if (old != NULL)
     vhost_queue_kick_release (old);

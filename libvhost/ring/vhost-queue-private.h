@@ -90,3 +90,15 @@ gboolean vhost_queue_is_called_in_band (VhostQueue *queue);
 /* Without a kick descriptor: somebody else (an in-band kick) says that there may be buffers. The
  * ring has been looked at when this returns; handlers may have done anything. */
 void vhost_queue_kick (VhostQueue *queue);
+
+/* Looks at the ring from the loop, as after a kick. */
+void vhost_queue_look_later (VhostQueue *queue);
+
+/* The reactor of a queue that has a ring; borrowed. */
+VhostReactor *vhost_queue_get_reactor (VhostQueue *queue);
+
+/* Called once when the ring is let go, whatever the reason: chains that are still in flight are
+ * gone afterwards. Their memory may be unmapped: who still uses it has a reference on the table. */
+typedef void (*VhostQueueEndFunc) (VhostQueue *queue, gpointer data);
+
+void vhost_queue_set_end_func (VhostQueue *queue, VhostQueueEndFunc func, gpointer data);

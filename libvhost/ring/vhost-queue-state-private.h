@@ -36,6 +36,8 @@ struct _VhostQueue {
   VhostQueueObserver observer;
   gpointer observer_data;
   VhostQueueKick *kick; /* g_rc_box */
+  VhostQueueEndFunc end;
+  gpointer end_data;
 
   int kick_fd;
   int call_fd;
