@@ -32,9 +32,15 @@ class Disk(TempDir):
 
     def serve(self, *arguments):
         self.socket = self.path("blk.sock")
-        self.backend = self.spawn_python("python-examples/blk_backend.py", "--socket-path",
-                                         self.socket, *arguments, self.image)
+        self.backend = self.spawn_backend("--socket-path", self.socket, *arguments, self.image)
         wait_for_socket(self.socket, child=self.backend)
+
+    def spawn_backend(self, *arguments):
+        return self.spawn_python("python-examples/blk_backend.py", *arguments)
+
+    def resize_image(self, size):
+        """The back-end notices it by itself."""
+        os.truncate(self.image, size)
 
     def make_image(self, content):
         self.image = self.path("disk.img")
@@ -66,7 +72,9 @@ class Whole(Disk):
     it, one MiB each is discarded, zeroed and punched, with one between that must stay.
     """
 
+    ROW = WHOLE
     FS, SIZE, GROWN = 24, 32, 40  # MiB
+    HOLES = [True, False, False, False, True, False]  # which MiB behind FS is one
     LAST = 200_000  # the guest's file is the numbers up to this one
     TOOLS = ("/sbin/mkfs.ext4", "/sbin/blkdiscard", "/usr/bin/fallocate")
     BODY = f"""
@@ -106,7 +114,7 @@ class Whole(Disk):
         guest = self.make_guest(self.BODY, f",num-queues=4{device}", cpus=4, programs=self.TOOLS,
                                 files={"/random": content})
         guest.wait_for("ready")
-        os.truncate(self.image, self.GROWN * MIB)
+        self.resize_image(self.GROWN * MIB)
         guest.wait()
         for place in (self.FS, self.FS + 2, self.FS + 4):
             disk[place * MIB:(place + 1) * MIB] = bytes(MIB)
@@ -130,7 +138,7 @@ class Whole(Disk):
             run_tool("e2fsprogs", "debugfs", "-R", f"dump /{name} {self.path(name)}", self.image)
             self.assertEqual((self.directory / name).read_bytes(), wanted, name)
         holes = [self.has_hole(self.FS + place) for place in range(6)]
-        self.assertEqual(holes, [True, False, False, False, True, False])
+        self.assertEqual(holes, self.HOLES)
 
     def has_hole(self, place):
         """Whether there is nothing behind this MiB of the image."""
@@ -142,7 +150,7 @@ class Whole(Disk):
 
     def test_packed_ring(self):
         self.use(",packed=on", packed="1")
-        WHOLE.seen(get_versions())
+        self.ROW.seen(get_versions())
 
 
 class Queues(Disk):
@@ -204,6 +212,7 @@ class SmallQueue(Disk):
 class Reboot(Disk):
     """The number of the boot is in the last sector; the guest powers off in the fourth."""
 
+    ROW = REBOOT
     SIZE = 4  # MiB
     BODY = f"""
         last=$(({SIZE} * 2048 - 1))
@@ -231,7 +240,7 @@ class Reboot(Disk):
 
     def test_packed_ring(self):
         self.reboot(",packed=on")
-        REBOOT.seen(get_versions())
+        self.ROW.seen(get_versions())
 
 
 class Reconnect(Disk):
@@ -265,6 +274,7 @@ class Killed(Disk):
     and what it overwrote has not come back.
     """
 
+    ROW = KILLED
     WRITERS, COUNT = 4, 256  # blocks of 4 KiB of each
     KILLS = 4
     BODY = f"""
@@ -302,7 +312,7 @@ class Killed(Disk):
 
     def test_packed_ring(self):
         self.kill_while_writing(",packed=on")
-        KILLED.seen(get_versions())
+        self.ROW.seen(get_versions())
 
 
 if __name__ == "__main__":
