@@ -105,7 +105,7 @@ vhost_blk_batch_publish (VhostBlkBatch *batch, VhostQueue *queue)
 
   batch->n = 0;
   if (n > 0)
-    vhost_queue_push_slots (queue, batch->slots, batch->lengths, n);
+    vhost_queue_push_batch (queue, batch->slots, batch->lengths, n);
 }
 
 /* --- Requests ------------------------------------------------------------------------------ */
@@ -476,7 +476,8 @@ vhost_blk_lane_start_slow (VhostBlkLane *lane, const VhostBlkCommand *command,
 {
   Request *request = start (lane, command);
 
-  memcpy (request->inlined.ranges, ranges, n_ranges * sizeof *ranges);
+  for (guint i = 0; i < n_ranges; i++)
+    request->inlined.ranges[i] = ranges[i];
   request->n_ranges = n_ranges;
   give_to_thread (lane, request);
 }

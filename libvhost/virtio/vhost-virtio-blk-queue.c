@@ -145,7 +145,7 @@ on_kick (VhostQueue *queue, gpointer data)
     return; /* looked at again when there is none */
   self->n_copied = 0;
   while (self->n_copied < INLINE_BUDGET &&
-         (n = vhost_queue_pop_slots (queue, slots, VHOST_BLK_BATCH)) > 0) {
+         (n = vhost_queue_pop_batch (queue, slots, VHOST_BLK_BATCH)) > 0) {
     for (guint i = 0; i < n; i++)
       serve_slot (self, queue, slots[i], &batch);
     vhost_blk_batch_publish (&batch, queue);
