@@ -26,12 +26,12 @@ check_kind (VhostBlkFile *file, int fd, const char *path, GError **error)
   struct stat status;
 
   if (fstat (fd, &status) < 0)
-    return vhost_set_error_from_errno (error, errno, "cannot look at “%s”", path);
+    return vhost_set_error_from_errno (error, errno, "cannot look at %s", path);
   file->is_device = S_ISBLK (status.st_mode);
   if (file->is_device || S_ISREG (status.st_mode))
     return TRUE;
   g_set_error (error, G_IO_ERROR, G_IO_ERROR_NOT_REGULAR_FILE,
-               "“%s” is neither a file nor a block device", path);
+               "%s is neither a file nor a block device", path);
   return FALSE;
 }
 
@@ -42,13 +42,13 @@ open_checked (VhostBlkFile *file, const char *path, int flags, GError **error)
   VHOST_AUTO_FD fd = open (path, flags | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
 
   if (fd < 0) {
-    vhost_set_error_from_errno (error, errno, "cannot open “%s”", path);
+    vhost_set_error_from_errno (error, errno, "cannot open %s", path);
     return -1;
   }
   if (!check_kind (file, fd, path, error))
     return -1;
   if (fcntl (fd, F_SETFL, flags & O_DIRECT) < 0) {
-    vhost_set_error_from_errno (error, errno, "cannot use “%s”", path);
+    vhost_set_error_from_errno (error, errno, "cannot use %s", path);
     return -1;
   }
   return vhost_fd_steal (&fd);

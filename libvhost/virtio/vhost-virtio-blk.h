@@ -41,6 +41,18 @@ typedef enum {
 
 #define VHOST_TYPE_VIRTIO_BLK (vhost_virtio_blk_get_type ())
 
+/**
+ * VhostVirtioBlk:
+ *
+ * A ready block device: the content of a file or a block device, served through any
+ * [class@Vhost.Backend]. Bytes move between guest memory and the disk without being copied: out of
+ * the page cache at once, from the disk itself through io_uring, or threads where that is not
+ * allowed.
+ *
+ * Serves as long as it lives: keep it. Belongs to the thread of its back-end.
+ *
+ * Since: 1.0
+ */
 VHOST_AVAILABLE_IN_1_0
 G_DECLARE_FINAL_TYPE (VhostVirtioBlk, vhost_virtio_blk, VHOST, VIRTIO_BLK, GObject)
 
