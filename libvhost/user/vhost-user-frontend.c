@@ -18,6 +18,7 @@ G_DEFINE_FINAL_TYPE_WITH_CODE (
 #define DEFAULT_TIMEOUT_MS 10000
 #define DEFAULT_RECONNECT_TIMEOUT_MS 30000
 #define MAX_QUEUES 256
+#define MAX_LEFT 3 /* back-ends that may leave over one request before it is given up */
 #define STATE_TIMEOUT_MS 60000
 #define MAX_STATE_SIZE (64 << 20)
 
@@ -198,6 +199,7 @@ vhost_user_frontend_call (VhostUserFrontend *frontend, VhostUserFrame *frame, Vh
   g_auto (VhostUserFrame) ack = { 0 };
   g_autoptr (GError) reason = NULL;
   gboolean wants_ack, done = FALSE;
+  guint n_left = 0;
 
   while (!done) {
     if (!check_call (frontend, rule, cancellable, error)) {
@@ -212,7 +214,7 @@ vhost_user_frontend_call (VhostUserFrontend *frontend, VhostUserFrame *frame, Vh
     g_clear_error (&reason);
     done = exchange (frontend, frame, wants_ack ? &ack : reply, cancellable, &reason);
     g_prefix_error (&reason, "%s: ", rule->name);
-    if (!done && !lose_back_end (frontend, reason)) {
+    if (!done && (!lose_back_end (frontend, reason) || ++n_left == MAX_LEFT)) {
       g_propagate_error (error, g_steal_pointer (&reason));
       return FALSE;
     }
@@ -566,6 +568,9 @@ vhost_user_frontend_class_init (VhostUserFrontendClass *klass)
    * sees to the order. Packed rings cannot go on without an area: %VHOST_FEATURE_RING_PACKED is
    * offered only with INFLIGHT_SHMFD, and a back-end that leaves started packed rings without an
    * area is the last.
+   *
+   * A request over which three back-ends in a row have left is given up, with
+   * %VHOST_ERROR_DISCONNECTED.
    *
    * A back-end that does not answer in time still has the memory and might wake up: the next one is
    * looked for when it has closed its socket, or died.

@@ -237,5 +237,183 @@ class RustVmm016(Session):
         self.assert_refused(Req.SET_MEM_TABLE, "GPA_ADDRESSES was negotiated")
 
 
+class QemuRings(Session):
+    """The order in which QEMU starts, stops and starts its rings again."""
+
+    n_queues = 4
+    FEATURES = word(Feature.VERSION_1, Feature.PROTOCOL_FEATURES)
+
+    def setUp(self):
+        super().setUp()
+        self.backend.connect("kick", serve_random)
+        self.peer.negotiate()
+        self.memory = self.make_memory()
+        self.share(self.memory)
+
+    def start(self, ring, index=0, base=0):
+        peer = self.peer
+        peer.send(Req.SET_VRING_NUM, STATE.pack(index, ring.size))
+        peer.send(Req.SET_VRING_BASE, STATE.pack(index, base))
+        peer.send(Req.SET_VRING_ADDR, ring.pack_addr(index))
+        self.assertEqual(peer.set_fd(Req.SET_VRING_KICK, index, ring.kick_fd), 0)
+        ring.kick()
+        self.assertEqual(peer.set_fd(Req.SET_VRING_CALL, index, ring.call_fd), 0)
+        peer.do(Req.SET_VRING_ENABLE, STATE.pack(index, 1))
+
+    def stop(self, index=0):
+        self.peer.do(Req.SET_VRING_ENABLE, STATE.pack(index, 0))
+        return self.peer.ask_base(index)
+
+    def test_kick_is_written_before_the_ring_is_enabled(self):
+        ring = self.make_ring(self.memory)
+        ring.describe(0, self.memory.guest + ring.end, 16, WRITE)
+        ring.offer(0)
+        self.start(ring)
+        ring.wait_used((0, 16))
+
+    def test_stops_and_starts_again(self):
+        ring = self.make_ring(self.memory)
+        base = 0
+        for _ in range(3):
+            self.start(ring, base=base)
+            self.assert_served(ring)
+            base = self.stop()
+            self.peer.send(Req.SET_STATUS, U64.pack(0))
+        self.assertEqual(base, 3)
+        self.assertEqual(self.events.take("refused"), [])
+
+    def test_goes_on_at_the_used_index_after_a_crash(self):
+        """GET_VRING_BASE failed with the last back-end: the base is what guest memory says."""
+        ring = self.make_ring(self.memory)
+        ring.begin_at(5)
+        ring.describe(1, self.memory.guest + ring.end, 16, WRITE)
+        ring.offer(1)
+        self.start(ring, base=5)
+        ring.wait_used((1, 16))
+
+    def test_features_of_the_second_pair_while_the_first_runs(self):
+        ring = self.make_ring(self.memory)
+        self.start(ring)
+        self.peer.ask(Req.GET_FEATURES)
+        self.peer.do(Req.SET_FEATURES, U64.pack(self.FEATURES))
+        self.peer.ask(Req.GET_PROTOCOL_FEATURES)
+        self.assert_served(ring)
+        self.assertEqual(self.events.take("refused"), [])
+
+    def test_queue_that_the_driver_never_set_up(self):
+        ring = self.make_ring(self.memory)
+        self.start(ring)
+        for index in (1, 2, 3):
+            self.peer.do(Req.SET_VRING_ENABLE, STATE.pack(index, 1))
+        self.assert_served(ring)
+        for index in (1, 2, 3):
+            self.peer.do(Req.SET_VRING_ENABLE, STATE.pack(index, 0))
+        self.stop()
+        self.assertEqual(self.events.take("refused"), [])
+
+    def test_call_descriptor_is_exchanged_when_the_guest_masks(self):
+        ring = self.make_ring(self.memory)
+        self.start(ring)
+        other = os.eventfd(0, os.EFD_NONBLOCK)
+        self.addCleanup(os.close, other)
+        self.assertEqual(self.peer.set_fd(Req.SET_VRING_CALL, 0, other), 0)
+        self.assert_served(ring)
+        self.assertGreaterEqual(os.eventfd_read(other), 1)
+
+    def test_every_answer_has_flags_5_and_its_exact_size(self):
+        for request, body, size in ((Req.GET_FEATURES, b"", 8), (Req.GET_QUEUE_NUM, b"", 8),
+                                    (Req.GET_PROTOCOL_FEATURES, b"", 8), (Req.GET_STATUS, b"", 8),
+                                    (Req.GET_MAX_MEM_SLOTS, b"", 8),
+                                    (Req.GET_VRING_BASE, STATE.pack(0, 0), 8),
+                                    (Req.GET_INFLIGHT_FD, INFLIGHT.pack(0, 0, 1, 8), 24)):
+            for flags in (VERSION, VERSION | NEED_REPLY):
+                with self.subTest(request, flags=flags):
+                    self.peer.send(request, body, flags=flags)
+                    answer = self.peer.receive()
+                    self.assertEqual((answer.request, answer.flags, len(answer.body)),
+                                     (request, 5, size))
+                    for fd in answer.fds:
+                        os.close(fd)
+
+
+class QemuBefore72(Session):
+    """Uses protocol features without ever accepting bit 30: there is no SET_VRING_ENABLE."""
+
+    def test_rings_are_enabled_at_once(self):
+        peer = self.peer
+        peer.ask(Req.GET_FEATURES)
+        peer.ask(Req.GET_PROTOCOL_FEATURES)
+        peer.send(Req.SET_PROTOCOL_FEATURES, U64.pack(word(Proto.REPLY_ACK, Proto.MQ)))
+        peer.send(Req.SET_OWNER)
+        peer.do(Req.SET_FEATURES, U64.pack(word(Feature.VERSION_1)))
+        self.backend.connect("kick", serve_random)
+        memory = self.make_memory()
+        self.share(memory)
+        ring = self.make_ring(memory)
+        ring.attach(peer, enable=False)
+        self.assert_served(ring)
+
+
+class DpdkVirtioUser(Session):
+    """net_virtio_user with server=1 says base 0 to a back-end that comes back."""
+
+    def test_base_0_of_a_ring_that_was_in_use(self):
+        for used in (3, 8, 100, 65535):
+            with self.subTest(used=used):
+                if used != 3:
+                    self.backend.close()
+                    self.peer = self.open_pair(self.backend)
+                    self.begin(serve=None)
+                else:
+                    self.begin()
+                ring = self.make_ring(self.memory)
+                ring.begin_at(used)
+                ring.attach(self.peer)
+                self.assert_served(ring)
+                self.assertEqual(self.peer.ask_base(0), (used + 1) % 65536)
+
+    def test_base_of_a_packed_ring_is_its_lower_half(self):
+        self.begin(word(Feature.RING_PACKED), serve=None)
+        ring = self.make_ring(self.memory)
+        ring.attach(self.peer, base=0x8003)
+        self.assertEqual(self.peer.ask_base(0), 0x80038003)
+
+
+class RustVmmOrder(Session):
+    """The front-end of rust-vmm, and cloud-hypervisor with it: addresses before the base, all
+    enabled at the end, the channel last; an ack is wanted of everything.
+    """
+
+    n_queues = 2
+
+    def test_whole_session(self):
+        peer = self.peer
+        peer.send(Req.SET_OWNER)
+        peer.ask(Req.GET_FEATURES)
+        offered = peer.ask_u64(Req.GET_PROTOCOL_FEATURES)
+        peer.send(Req.SET_PROTOCOL_FEATURES, U64.pack(offered & ~word(Proto.GPA_ADDRESSES)))
+        # What it has to compare with is the number of virtqueues, a network card's too.
+        self.assertEqual(peer.ask_u64(Req.GET_QUEUE_NUM), 2)
+        peer.do(Req.SET_FEATURES, U64.pack(word(Feature.VERSION_1, Feature.PROTOCOL_FEATURES)))
+        memory = self.make_memory(size=1 << 20)
+        self.share(memory)
+        self.backend.connect("kick", serve_random)
+        ring = self.make_ring(memory)
+        for index in (0, 1):
+            peer.do(Req.SET_VRING_NUM, STATE.pack(index, ring.size))
+        peer.do(Req.SET_VRING_ADDR, ring.pack_addr())
+        peer.do(Req.SET_VRING_BASE, STATE.pack(0, 0))
+        self.assertEqual(peer.set_fd(Req.SET_VRING_CALL, 0, ring.call_fd), 0)
+        self.assertEqual(peer.set_fd(Req.SET_VRING_KICK, 0, ring.kick_fd), 0)
+        for index in (0, 1):
+            peer.do(Req.SET_VRING_ENABLE, STATE.pack(index, 1))
+        mine, its = socket.socketpair()
+        with its:
+            peer.do(Req.SET_BACKEND_REQ_FD, fds=[its.fileno()])
+        self.watch(mine)
+        self.assert_served(ring)
+        self.assertEqual(self.events.take("refused"), [])
+
+
 if __name__ == "__main__":
     unittest.main()
