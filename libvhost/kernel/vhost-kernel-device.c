@@ -107,7 +107,7 @@ choose_worker (VhostKernelDevice *device, GError **error)
   if (result < 0 && wanted)
     return TRUE; /* whatever this kernel does */
   result = vhost_kernel_try (device, VHOST_KERNEL_CALL_SET_FORK_FROM_OWNER, &wanted, 1);
-  if (vhost_kernel_is_unknown (result) || result == -EPERM)
+  if (result == -EPERM)
     result = -ENOTTY; /* what has no owner yet refuses all that it does not know */
   return result >= 0 ||
          vhost_kernel_set_error (error, VHOST_KERNEL_CALL_SET_FORK_FROM_OWNER, -result);

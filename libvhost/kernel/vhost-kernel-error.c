@@ -53,6 +53,27 @@ static const struct {
   { VHOST_KERNEL_N_CALLS, EBUSY, "the queue is running" },
 };
 
+/* A request that the kernel does not know goes on to be one of a queue, whose number is looked for
+ * where the argument of this one is, or would be. */
+static gboolean
+is_unknown (VhostKernelCall call, int code)
+{
+  static const VhostKernelCall of_no_queue[] = {
+    VHOST_KERNEL_CALL_RESET_OWNER,         VHOST_KERNEL_CALL_GET_FEATURES_ARRAY,
+    VHOST_KERNEL_CALL_SET_FEATURES_ARRAY,  VHOST_KERNEL_CALL_GET_FORK_FROM_OWNER,
+    VHOST_KERNEL_CALL_SET_FORK_FROM_OWNER, VHOST_KERNEL_CALL_VDPA_SUSPEND,
+    VHOST_KERNEL_CALL_VDPA_RESUME,
+  };
+
+  if (code == ENOTTY)
+    return TRUE;
+  for (guint i = 0; i < G_N_ELEMENTS (of_no_queue); i++) {
+    if (of_no_queue[i] == call)
+      return code == EFAULT || code == ENOBUFS;
+  }
+  return FALSE;
+}
+
 static gboolean
 is_about (VhostKernelCall row, int row_code, VhostKernelCall call, int code)
 {
@@ -71,6 +92,10 @@ set_io_error (GError **error, VhostKernelCall call, int code, const char *reason
 gboolean
 vhost_kernel_set_error (GError **error, VhostKernelCall call, int code)
 {
+  if (is_unknown (call, code)) {
+    set_io_error (error, call, ENOTTY, "the device has no such request");
+    return FALSE;
+  }
   for (guint i = 0; i < G_N_ELEMENTS (meanings); i++) {
     if (is_about (meanings[i].call, meanings[i].code, call, code))
       return vhost_set_error (error, meanings[i].error, "%s: %s", vhost_kernel_calls[call].name,
@@ -82,10 +107,7 @@ vhost_kernel_set_error (GError **error, VhostKernelCall call, int code)
       return FALSE;
     }
   }
-  if (code == ENOTTY)
-    set_io_error (error, call, code, "the device has no such request");
-  else
-    set_io_error (error, call, code, g_strerror (code));
+  set_io_error (error, call, code, g_strerror (code));
   return FALSE;
 }
 

@@ -303,8 +303,6 @@ vhost_kernel_net_set_features_array (VhostKernelNet *net, const guint64 *words, 
   memcpy (all + 1, words, n_words * sizeof *words);
   all[1] = get_state (net)->features;
   result = call_array (net, call, all, n_words);
-  if (vhost_kernel_is_unknown (result))
-    result = -ENOTTY;
   return result >= 0 || vhost_kernel_set_error (error, call, -result);
 }
 

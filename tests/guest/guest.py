@@ -211,6 +211,8 @@ def list_libraries(program):
     done = subprocess.run(["ldd", str(program)], capture_output=True, text=True, check=False)
     for line in done.stdout.splitlines() if done.returncode == 0 else ():
         match = re.match(r"\s*(\S+)(?: => (.+?))?(?: \(0x[0-9a-f]+\))?$", line)
+        if match is None:
+            continue  # “statically linked”: a library that needs none
         name, path = match.group(1), match.group(2) or match.group(1)
         if path == "not found":
             raise GuestError(f"{program} needs {name}, which ldd does not find")
@@ -344,7 +346,7 @@ class Guest:
     def start(self):
         qemu = find_tool("qemu-system-x86", "qemu-system-x86_64")
         kernel = get_kernel(self._kernel)
-        initramfs = make_initramfs(kernel, *self._what)
+        initramfs = b"".join(self.make_pieces(kernel)) + make_initramfs(kernel, *self._what)
         self._directory = tempfile.TemporaryDirectory(prefix="vhost-guest-")
         initrd = Path(self._directory.name, "initrd")
         initrd.write_bytes(initramfs)
@@ -355,6 +357,10 @@ class Guest:
         self._reader = threading.Thread(target=self._read_console, daemon=True)
         self._reader.start()
         return self
+
+    def make_pieces(self, kernel):
+        """More pieces of the initramfs, for a guest of a special kind."""
+        return []
 
     def _list_arguments(self, kernel, initrd):
         memory, cpus, append, extra = self._machine
