@@ -17,7 +17,9 @@ vhost_error_quark (void)
  *
  * Tells whether the connection is what failed, so that the same session may work on a new one: the
  * peer left, refused the connection, or did not answer in time. A peer that broke the protocol will
- * do so again. May be called from any thread.
+ * do so again. One that did not answer may still be at work in memory that it was given: nobody
+ * else may be given that before it has closed its socket, for which [class@Vhost.UserFrontend]
+ * waits when it reconnects. May be called from any thread.
  *
  * Returns: %TRUE when reconnecting can help
  *

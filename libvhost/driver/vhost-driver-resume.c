@@ -64,8 +64,8 @@ negotiate_again (VhostDriver *driver, GCancellable *cancellable, GError **error)
  *
  * Goes on with the same memory and queues, once the device has been opened again: after its process
  * crashed, or was replaced. The queues are the same objects; what was added and not collected is
- * still outstanding. A device that records what is in flight (INFLIGHT_SHMFD) does again just what
- * was not completed; any other one does again what was completed out of order.
+ * still outstanding, and what the device had completed is not done again. Packed rings can go on
+ * only if nothing is outstanding, or if the device records what is in flight (INFLIGHT_SHMFD).
  *
  * Returns: %TRUE, or %FALSE with %VHOST_ERROR_BAD_STATE when there is nothing to resume or requests
  *   would be lost, or another error; the driver can be resumed later, with the device opened again

@@ -520,7 +520,8 @@ vhost_user_frontend_class_init (VhostUserFrontendClass *klass)
    * VhostUserFrontend:protocol-features:
    *
    * Bits of [enum@Vhost.UserProtocolFeature] that may be negotiated. INBAND_NOTIFICATIONS and
-   * XEN_MMAP are not among them from the start.
+   * XEN_MMAP are not among them from the start. Without MQ the number of queues is not asked for:
+   * the way to drive a network card of DPDK, which may tell how many pairs it has.
    *
    * Since: 1.0
    */

@@ -8,7 +8,7 @@ import socket
 import threading
 import unittest
 
-from devices import Vhost, expect_error
+from devices import GLib, Vhost, expect_error
 from helpers import run_loop
 from test_frontend import Facing
 from test_reconnect import Place, Watch
@@ -96,6 +96,16 @@ class LibvhostUser(Quirk):
 
 class Dpdk(Quirk):
     protocol = word(Proto.MQ, Proto.REPLY_ACK, Proto.STATUS)
+
+    def test_counts_pairs_of_queues(self):
+        one = {Req.GET_QUEUE_NUM: lambda peer, message: peer.answer(message.request, U64.pack(1))}
+        with self.assertRaises(GLib.Error) as caught:
+            self.begin(odd=one)
+        self.assertIn("2 queues; the device has 1", caught.exception.message)
+        self.frontend.close()
+        self.frontend.props.protocol_features &= ~word(Proto.MQ)
+        self.begin(odd=one)
+        self.assertEqual(self.fake.find(Req.GET_QUEUE_NUM), [])
 
     def test_waits_for_a_call_descriptor_and_for_driver_ok(self):
         self.begin()
