@@ -154,7 +154,7 @@ class StorageDaemon(TempDir):
         frontend.open(self.socket, None)
         self.addCleanup(frontend.close)
         queue = self.drive(frontend).get_queue(0)
-        for _ in range(3):
+        for kills in (1, 2, 3):
             waiting = set()
             for sector in range(0, 60 * 256, 256):
                 data = os.urandom(256 * SECTOR)
@@ -168,7 +168,7 @@ class StorageDaemon(TempDir):
                 buffer = queue.wait(None)
                 waiting.remove(buffer.get_token())
                 self.assertEqual(bytes(buffer.get_data()), b"\0")
-        run_loop(lambda: len(reconnected) == 3)
+            run_loop(lambda kills=kills: len(reconnected) == kills)  # all may have been done before
         self.assertGreater(cut_short, 0)
         self.assertEqual(self.read_image(), bytes(expected))
         ROW.seen(get_package_version("qemu-system-common"))
