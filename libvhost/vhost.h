@@ -9,6 +9,7 @@
 #include <libvhost/ring/vhost-chain.h>
 #include <libvhost/ring/vhost-slot.h>
 #include <libvhost/ring/vhost-queue.h>
+#include <libvhost/ring/vhost-worker.h>
 #include <libvhost/ring/vhost-driver-queue.h>
 #include <libvhost/endpoint/vhost-backend.h>
 #include <libvhost/endpoint/vhost-device.h>

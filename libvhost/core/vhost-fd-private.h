@@ -61,6 +61,8 @@ int vhost_fd_new_event (GError **error);
  * and fails with %VHOST_ERROR_BAD_FDS naming what it is instead. */
 gboolean vhost_fd_check_event (int fd, GError **error);
 
+gboolean vhost_fd_is_pipe (int fd);
+
 /* Takes what is in a kick descriptor without ever blocking, whoever else reads it. */
 void vhost_fd_drain_event (int fd);
 

@@ -45,14 +45,19 @@ describe_fd (int fd)
 }
 
 gboolean
+vhost_fd_is_pipe (int fd)
+{
+  struct stat status;
+
+  return fd >= 0 && fstat (fd, &status) == 0 && S_ISFIFO (status.st_mode);
+}
+
+gboolean
 vhost_fd_check_event (int fd, GError **error)
 {
   g_autofree char *kind = describe_fd (fd);
-  struct stat status;
 
-  if (strcmp (kind, "anon_inode:[eventfd]") == 0)
-    return TRUE;
-  if (fstat (fd, &status) == 0 && S_ISFIFO (status.st_mode))
+  if (strcmp (kind, "anon_inode:[eventfd]") == 0 || vhost_fd_is_pipe (fd))
     return TRUE;
   return vhost_set_error (error, VHOST_ERROR_BAD_FDS,
                           "%s cannot notify: an eventfd or a pipe is needed", kind);

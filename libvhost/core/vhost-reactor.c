@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Owns one epoll set per main context and the single GSource through which that context sees it, so
- * that a thousand descriptors cost the context what one does. Runs on the thread that owns the
- * context; only the table of reactors is shared between threads. */
+ * that a thousand descriptors cost the context what one does; or one without a context, which a
+ * thread runs bare and which may poll before it sleeps. Runs on the thread that owns it; only the
+ * table of reactors is shared between threads. */
 
 #include <errno.h>
 #include "core/vhost-error-private.h"
@@ -9,6 +10,7 @@
 #include "core/vhost-reactor-private.h"
 
 #define EVENTS_PER_WAKE_UP 64
+#define SPINS_PER_WAKE_UP 16
 
 struct _VhostWatch {
   VhostReactor *reactor;
@@ -27,6 +29,8 @@ struct _VhostReactor {
   guint dispatching;
   GSList *removed;
   GQueue tasks;
+  GQueue polls;
+  guint poll_time;
 };
 
 typedef struct {
@@ -45,10 +49,10 @@ free_removed (VhostReactor *reactor)
 }
 
 static void
-dispatch_watches (VhostReactor *reactor)
+dispatch_watches (VhostReactor *reactor, int timeout)
 {
   struct epoll_event events[EVENTS_PER_WAKE_UP];
-  int n = epoll_wait (reactor->epoll_fd, events, EVENTS_PER_WAKE_UP, 0);
+  int n = epoll_wait (reactor->epoll_fd, events, EVENTS_PER_WAKE_UP, timeout);
 
   for (int i = 0; i < n; i++) {
     VhostWatch *watch = events[i].data.ptr;
@@ -71,6 +75,26 @@ dispatch_tasks (VhostReactor *reactor)
   }
 }
 
+/* Polls once what polls now. Any of them may go, or another come, from within. */
+static void
+run_polls (VhostReactor *reactor, gint64 now)
+{
+  for (guint n = reactor->polls.length; n > 0 && reactor->polls.head != NULL; n--) {
+    GList *link = g_queue_pop_head_link (&reactor->polls);
+    VhostPoll *poll = (VhostPoll *) ((guint8 *) link - G_STRUCT_OFFSET (VhostPoll, link));
+    gboolean over = now >= poll->deadline;
+
+    if (over) {
+      link->data = NULL;
+      poll->time = MAX (poll->time / 2, 1);
+      poll->ended = now;
+    } else {
+      g_queue_push_tail_link (&reactor->polls, link);
+    }
+    poll->func (over ? VHOST_POLL_END : VHOST_POLL_LOOK, poll->data);
+  }
+}
+
 static gboolean
 reactor_source_prepare (GSource *source, int *timeout)
 {
@@ -86,17 +110,22 @@ reactor_source_check (GSource *source)
   return reactor->tasks.length > 0 || g_source_query_unix_fd (source, reactor->tag) != 0;
 }
 
-static gboolean
-reactor_source_dispatch (GSource *source, GSourceFunc callback, gpointer data)
+static void
+dispatch (VhostReactor *reactor, int timeout)
 {
-  VhostReactor *reactor = vhost_reactor_ref (((ReactorSource *) source)->reactor);
-
   reactor->dispatching++;
-  dispatch_watches (reactor);
+  dispatch_watches (reactor, timeout);
   dispatch_tasks (reactor);
   reactor->dispatching--;
   free_removed (reactor);
-  vhost_reactor_unref (reactor);
+}
+
+static gboolean
+reactor_source_dispatch (GSource *source, GSourceFunc callback, gpointer data)
+{
+  g_autoptr (VhostReactor) reactor = vhost_reactor_ref (((ReactorSource *) source)->reactor);
+
+  dispatch (reactor, 0);
   return G_SOURCE_CONTINUE;
 }
 
@@ -107,14 +136,23 @@ static GSourceFuncs reactor_source_funcs = {
 };
 
 static VhostReactor *
-reactor_new (GMainContext *context)
+reactor_new_bare (void)
 {
   VhostReactor *reactor = g_new0 (VhostReactor, 1);
 
   g_atomic_ref_count_init (&reactor->ref_count);
   g_queue_init (&reactor->tasks);
-  reactor->context = g_main_context_ref (context);
+  g_queue_init (&reactor->polls);
   reactor->epoll_fd = epoll_create1 (EPOLL_CLOEXEC);
+  return reactor;
+}
+
+static VhostReactor *
+reactor_new (GMainContext *context)
+{
+  VhostReactor *reactor = reactor_new_bare ();
+
+  reactor->context = g_main_context_ref (context);
   reactor->source = g_source_new (&reactor_source_funcs, sizeof (ReactorSource));
   ((ReactorSource *) reactor->source)->reactor = reactor;
   g_source_set_static_name (reactor->source, "vhost-reactor");
@@ -127,11 +165,13 @@ reactor_new (GMainContext *context)
 static void
 reactor_free (VhostReactor *reactor)
 {
-  g_source_destroy (reactor->source);
-  g_source_unref (reactor->source);
+  if (reactor->context != NULL) {
+    g_source_destroy (reactor->source);
+    g_source_unref (reactor->source);
+    g_main_context_unref (reactor->context);
+  }
   vhost_fd_clear (&reactor->epoll_fd);
   g_slist_free_full (reactor->removed, g_free);
-  g_main_context_unref (reactor->context);
   g_free (reactor);
 }
 
@@ -156,6 +196,15 @@ vhost_reactor_get (void)
 }
 
 VhostReactor *
+vhost_reactor_new_bare (guint poll_time)
+{
+  VhostReactor *reactor = reactor_new_bare ();
+
+  reactor->poll_time = poll_time;
+  return reactor;
+}
+
+VhostReactor *
 vhost_reactor_ref (VhostReactor *reactor)
 {
   g_atomic_ref_count_inc (&reactor->ref_count);
@@ -169,7 +218,7 @@ vhost_reactor_unref (VhostReactor *reactor)
 
   g_mutex_lock (&reactors_lock);
   last = g_atomic_ref_count_dec (&reactor->ref_count);
-  if (last)
+  if (last && reactor->context != NULL)
     g_hash_table_remove (reactors, reactor->context);
   g_mutex_unlock (&reactors_lock);
   if (last)
@@ -180,6 +229,14 @@ GMainContext *
 vhost_reactor_get_context (VhostReactor *reactor)
 {
   return reactor->context;
+}
+
+void
+vhost_reactor_run_once (VhostReactor *reactor)
+{
+  dispatch (reactor, reactor->polls.length > 0 || reactor->tasks.length > 0 ? 0 : -1);
+  for (guint i = 0; i < SPINS_PER_WAKE_UP && reactor->polls.length > 0; i++)
+    run_polls (reactor, g_get_monotonic_time ());
 }
 
 VhostWatch *
@@ -240,7 +297,7 @@ vhost_reactor_queue_task (VhostReactor *reactor, VhostTask *task)
     return;
   task->link.data = reactor;
   g_queue_push_tail_link (&reactor->tasks, &task->link);
-  if (reactor->dispatching == 0)
+  if (reactor->dispatching == 0 && reactor->context != NULL)
     g_main_context_wakeup (reactor->context);
 }
 
@@ -253,4 +310,42 @@ vhost_task_cancel (VhostTask *task)
     return;
   g_queue_unlink (&reactor->tasks, &task->link);
   task->link.data = NULL;
+}
+
+void
+vhost_poll_init (VhostPoll *poll, VhostPollFunc func, gpointer data)
+{
+  *poll = (VhostPoll){ .func = func, .data = data };
+}
+
+gboolean
+vhost_reactor_can_poll (VhostReactor *reactor)
+{
+  return reactor->poll_time > 0;
+}
+
+/* What came sooner after the end than a poll lasts at most was worth waiting for. */
+void
+vhost_reactor_start_poll (VhostReactor *reactor, VhostPoll *poll)
+{
+  gint64 now = g_get_monotonic_time ();
+
+  if (poll->link.data != NULL || now - poll->ended <= reactor->poll_time)
+    poll->time = reactor->poll_time;
+  poll->deadline = now + poll->time;
+  if (poll->link.data == NULL) {
+    poll->link.data = reactor;
+    g_queue_push_tail_link (&reactor->polls, &poll->link);
+  }
+}
+
+void
+vhost_poll_cancel (VhostPoll *poll)
+{
+  VhostReactor *reactor = poll->link.data;
+
+  if (reactor == NULL)
+    return;
+  g_queue_unlink (&reactor->polls, &poll->link);
+  poll->link.data = NULL;
 }

@@ -39,9 +39,30 @@ typedef struct {
   guint8 config_writable[VHOST_BACKEND_MAX_CONFIG];
   gsize config_size;
   gboolean config_announced; /* while suspended: said when a queue starts */
+  GPtrArray *paused;         /* of VhostWorker, while n_pauses > 0; NULL: there are none */
+  guint n_pauses;
 } VhostBackendPrivate;
 
 VhostBackendPrivate *vhost_backend_get_private (VhostBackend *backend);
+
+/* Until the end of the scope, no worker runs a handler of this device, and its queues belong to the
+ * caller: around all that touches a queue. Nested as often as one likes. */
+typedef VhostBackend VhostBackendPause;
+
+VhostBackendPause *vhost_backend_pause (VhostBackend *backend);
+void vhost_backend_resume (VhostBackendPause *pause);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (VhostBackendPause, vhost_backend_resume)
+
+#define VHOST_BACKEND_PAUSE(backend)                                                               \
+  g_autoptr (VhostBackendPause) backend_pause G_GNUC_UNUSED = vhost_backend_pause (backend)
+
+/* What a queue says on the thread of its worker is told later, on the control thread. FALSE: it is
+ * said there, or has to be dealt with at once. */
+gboolean vhost_backend_post_queue_event (VhostBackend *backend, VhostQueue *queue,
+                                         VhostQueueEvent event);
+void vhost_backend_handle_queue_event (VhostBackend *backend, VhostQueue *queue,
+                                       VhostQueueEvent event);
 
 /* A session begins and ends. Ending stops all queues at once, whatever is in flight, and forgets
  * everything the other side said. */

@@ -46,11 +46,9 @@ vhost_backend_get_private (VhostBackend *backend)
   return vhost_backend_get_instance_private (backend);
 }
 
-static void
-on_queue_event (VhostQueue *queue, VhostQueueEvent event, gpointer data)
+void
+vhost_backend_handle_queue_event (VhostBackend *backend, VhostQueue *queue, VhostQueueEvent event)
 {
-  VhostBackend *backend = data;
-
   switch (event) {
   case VHOST_QUEUE_EVENT_KICK:
     g_signal_emit (backend, signals[SIGNAL_KICK], 0, queue);
@@ -69,6 +67,13 @@ on_queue_event (VhostQueue *queue, VhostQueueEvent event, gpointer data)
     VHOST_BACKEND_GET_CLASS (backend)->queue_drained (backend, queue);
     break;
   }
+}
+
+static void
+on_queue_event (VhostQueue *queue, VhostQueueEvent event, gpointer data)
+{
+  if (!vhost_backend_post_queue_event (data, queue, event))
+    vhost_backend_handle_queue_event (data, queue, event);
 }
 
 static void
@@ -528,6 +533,8 @@ vhost_backend_end_session (VhostBackend *backend)
 {
   VhostBackendPrivate *priv = vhost_backend_get_private (backend);
 
+  VHOST_BACKEND_PAUSE (backend);
+
   if (priv->reactor == NULL)
     return;
   stop_all (backend);
@@ -585,6 +592,7 @@ vhost_backend_take_memory (VhostBackend *backend, VhostMemory *memory)
 {
   VhostBackendPrivate *priv = vhost_backend_get_private (backend);
   g_autoptr (VhostMemory) old = g_steal_pointer (&priv->memory);
+  VHOST_BACKEND_PAUSE (backend);
 
   priv->memory = memory;
   for (guint i = 0; i < priv->n_queues; i++) {

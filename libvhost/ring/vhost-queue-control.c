@@ -190,7 +190,8 @@ vhost_queue_start (VhostQueue *self, const VhostQueueSetup *setup, VhostMemory *
   vhost_device_ring_start (&self->ring, setup->base);
   self->setup = *setup;
   self->pin = pin_new (memory);
-  self->reactor = vhost_reactor_ref (reactor);
+  self->reactor =
+      vhost_reactor_ref (self->worker != NULL ? vhost_worker_get_reactor (self->worker) : reactor);
   self->sigbus_seen = 0;
   self->started = TRUE;
   g_clear_error (&self->error);

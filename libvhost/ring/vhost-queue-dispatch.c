@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* How a queue wakes up, and how it breaks. A kick says only that there may be buffers: the
- * descriptor is emptied, the handler runs once, notifications are switched on again and the ring is
- * looked at again. Everything that could lose a wake-up is in look() and vhost_queue_arm().
+/* How a queue wakes up, and how it breaks. A kick says only that there may be buffers: the handler
+ * runs once, notifications are switched on again and the ring is looked at again. A worker polls
+ * the ring for a while before. Everything that could lose a wake-up is in look() and
+ * vhost_queue_arm().
  *
  * On the queue's thread. (VIRTIO 1.4, sections 2.7.7 and 2.7.13; vhost-user, “Ring states”) */
 
@@ -92,6 +93,23 @@ is_abandoned (VhostQueue *self)
   return g_atomic_int_get (&G_OBJECT (self)->ref_count) == 1;
 }
 
+static gboolean
+is_empty (VhostQueue *self)
+{
+  return !vhost_queue_has_recovered (self) && vhost_device_ring_is_empty (&self->ring);
+}
+
+/* Not for a ring from which buffers are in flight: what they wait for needs the processor more. */
+static gboolean
+start_poll_if_empty (VhostQueue *self)
+{
+  if (!vhost_reactor_can_poll (self->reactor) || vhost_queue_get_n_in_flight (self) > 0 ||
+      !is_empty (self))
+    return FALSE;
+  vhost_reactor_start_poll (self->reactor, &self->poll);
+  return TRUE;
+}
+
 /* Calls the handler if there is something for it. TRUE when it has to be called again: the ring is
  * not empty, and either it takes buffers or there are some that it has not seen. One that leaves
  * buffers for later is called again when more come, not before. */
@@ -100,16 +118,16 @@ serve_once (VhostQueue *self)
 {
   VhostDeviceRing *ring = &self->ring;
   guint64 n_before = self->n_chains;
-  gboolean empty;
+  gboolean empty, progress;
   guint32 seen;
 
   vhost_device_ring_disable_notifications (ring);
-  empty = !vhost_queue_has_recovered (self) && vhost_device_ring_is_empty (ring);
+  empty = is_empty (self);
   if (!vhost_queue_check_memory (self))
     return FALSE;
   if (empty) {
     vhost_queue_check_fault (self);
-    return vhost_queue_is_running (self) && vhost_queue_arm (self);
+    return vhost_queue_is_running (self) && !start_poll_if_empty (self) && vhost_queue_arm (self);
   }
 
   seen = vhost_device_ring_get_seen (ring);
@@ -118,10 +136,12 @@ serve_once (VhostQueue *self)
   if (!vhost_queue_is_running (self) || is_abandoned (self))
     return FALSE;
 
+  if (start_poll_if_empty (self))
+    return FALSE;
   vhost_queue_arm (self);
-  return vhost_queue_is_running (self) &&
-         (vhost_device_ring_has_seen_more (ring) || vhost_queue_has_recovered (self)) &&
-         (self->n_chains != n_before || vhost_device_ring_get_seen (ring) != seen);
+  progress = self->n_chains != n_before || vhost_device_ring_get_seen (ring) != seen;
+  return vhost_queue_is_running (self) && progress &&
+         (vhost_device_ring_has_seen_more (ring) || vhost_queue_has_recovered (self));
 }
 
 static void
@@ -154,9 +174,21 @@ on_kick (guint32 events, gpointer data)
 {
   VhostQueue *self = data;
 
-  vhost_fd_drain_event (self->kick_fd);
+  if (self->kick_is_pipe) /* an eventfd is edge-triggered whatever it holds */
+    vhost_fd_drain_event (self->kick_fd);
   self->n_kicks++;
   look (self);
+}
+
+static void
+on_poll (VhostPollStep step, gpointer data)
+{
+  VhostQueue *self = data;
+
+  if (step == VHOST_POLL_END ? vhost_queue_arm (self) : !vhost_device_ring_is_empty (&self->ring))
+    look (self);
+  else
+    vhost_queue_check_fault (self);
 }
 
 /* --- Watching ------------------------------------------------------------------------------ */
@@ -165,6 +197,7 @@ void
 vhost_queue_init_dispatch (VhostQueue *self)
 {
   vhost_task_init (&self->look_task, on_look_task, self);
+  vhost_poll_init (&self->poll, on_poll, self);
 }
 
 void
@@ -172,6 +205,7 @@ vhost_queue_clear_watch (VhostQueue *self)
 {
   vhost_watch_clear (&self->watch);
   vhost_task_cancel (&self->look_task);
+  vhost_poll_cancel (&self->poll);
 }
 
 gboolean
@@ -206,7 +240,10 @@ void
 vhost_queue_kick (VhostQueue *self)
 {
   self->n_kicks++;
-  look (self);
+  if (self->worker == NULL || vhost_queue_is_on_worker (self))
+    look (self);
+  else if (vhost_queue_is_running (self))
+    vhost_reactor_queue_task (self->reactor, &self->look_task);
 }
 
 void
@@ -246,7 +283,7 @@ vhost_queue_kick_release (VhostQueueKick *kick)
  * chains as the queue has entries can be popped in one call; with more to come it is called again,
  * and other queues in between.
  *
- * On the queue's thread.
+ * On the thread of the back-end, or from the handler.
  *
  * Since: 1.0
  */
@@ -258,6 +295,7 @@ vhost_queue_set_kick_func (VhostQueue *self, VhostQueueKickFunc func, gpointer u
 
   g_return_if_fail (VHOST_IS_QUEUE (self));
 
+  VHOST_QUEUE_PAUSE (self);
   old = g_steal_pointer (&self->kick);
   if (func != NULL) {
     self->kick = g_rc_box_new0 (VhostQueueKick);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What the endpoint above does with a queue. Everything on the queue's thread. */
+/* What the endpoint above does with a queue. Everything on the thread of the endpoint; the worker
+ * of a queue that has one is paused then (vhost-worker-private.h). */
 #pragma once
 
 #include "core/vhost-reactor-private.h"
@@ -88,7 +89,8 @@ void vhost_queue_call_in_band (VhostQueue *queue);
 gboolean vhost_queue_is_called_in_band (VhostQueue *queue);
 
 /* Without a kick descriptor: somebody else (an in-band kick) says that there may be buffers. The
- * ring has been looked at when this returns; handlers may have done anything. */
+ * ring has been looked at when this returns, and handlers may have done anything; a queue of a
+ * worker is looked at as soon as that goes on. */
 void vhost_queue_kick (VhostQueue *queue);
 
 /* Looks at the ring from the loop, as after a kick. */

@@ -7,6 +7,7 @@
 #include "ring/vhost-chain-private.h"
 #include "ring/vhost-device-ring-private.h"
 #include "ring/vhost-inflight-private.h"
+#include "ring/vhost-worker-private.h"
 
 /* A memory table and how many chains that were popped under it are in flight. */
 typedef struct {
@@ -44,6 +45,8 @@ struct _VhostQueue {
   int err_fd;
   gboolean call_in_band; /* the observer tells the driver */
   gboolean enabled;
+  gboolean kick_is_pipe; /* has to be emptied */
+  VhostWorker *worker;   /* NULL: served by the thread of the owner */
 
   /* From start to finish_stop. */
   VhostDeviceRing ring;
@@ -53,6 +56,7 @@ struct _VhostQueue {
   VhostReactor *reactor;
   VhostWatch *watch;
   VhostTask look_task;
+  VhostPoll poll;
   gboolean started;
   gboolean draining; /* stopped, and the observer waits for the last chain */
   gboolean paused;   /* the ring is not inside memory at present */

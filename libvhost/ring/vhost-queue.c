@@ -69,6 +69,7 @@ vhost_queue_finalize (GObject *object)
   vhost_fd_clear (&self->err_fd);
   g_clear_error (&self->error);
   g_array_unref (self->held);
+  g_clear_object (&self->worker);
   G_OBJECT_CLASS (vhost_queue_parent_class)->finalize (object);
 }
 
@@ -579,6 +580,7 @@ vhost_queue_take_kick_fd (VhostQueue *self, int fd)
 
   vhost_queue_clear_watch (self);
   self->kick_fd = fd;
+  self->kick_is_pipe = vhost_fd_is_pipe (fd);
   if (self->started)
     vhost_queue_rewatch (self);
 }

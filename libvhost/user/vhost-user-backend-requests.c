@@ -251,6 +251,7 @@ vhost_user_backend_answer_drained (VhostUserBackend *backend)
 {
   g_auto (VhostUserFrame) reply = { 0 };
   VhostVring *vring = backend->draining;
+  VHOST_BACKEND_PAUSE (VHOST_BACKEND (backend));
 
   vhost_user_backend_forget_drain (backend);
   vhost_user_frame_init (&reply, VHOST_USER_FRONTEND_CODE_GET_VRING_BASE,
@@ -536,8 +537,9 @@ vhost_user_backend_refuse (VhostUserConnection *connection, const VhostUserFrame
 void
 vhost_user_backend_serve (VhostUserConnection *connection, VhostUserFrame *frame, gpointer data)
 {
-  g_autoptr (VhostUserBackend) backend = g_object_ref (data);
+  VhostUserBackend *backend = data;
   const VhostUserRule *rule = vhost_user_rule_find (VHOST_USER_ROLE_FRONTEND, frame->request);
+  VHOST_BACKEND_PAUSE (VHOST_BACKEND (backend)); /* and stays */
   g_auto (VhostUserFrame) reply = { 0 };
   g_autoptr (GError) error = NULL;
 

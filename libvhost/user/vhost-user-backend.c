@@ -44,6 +44,8 @@ vhost_user_backend_drop_connection (VhostUserBackend *backend)
 {
   g_autoptr (VhostUserConnection) connection = g_steal_pointer (&backend->connection);
 
+  VHOST_BACKEND_PAUSE (VHOST_BACKEND (backend));
+
   if (connection == NULL)
     return;
   vhost_user_backend_forget_drain (backend);
