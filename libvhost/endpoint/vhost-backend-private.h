@@ -57,13 +57,6 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (VhostBackendPause, vhost_backend_resume)
 #define VHOST_BACKEND_PAUSE(backend)                                                               \
   g_autoptr (VhostBackendPause) backend_pause G_GNUC_UNUSED = vhost_backend_pause (backend)
 
-/* What a queue says on the thread of its worker is told later, on the control thread. FALSE: it is
- * said there, or has to be dealt with at once. */
-gboolean vhost_backend_post_queue_event (VhostBackend *backend, VhostQueue *queue,
-                                         VhostQueueEvent event);
-void vhost_backend_handle_queue_event (VhostBackend *backend, VhostQueue *queue,
-                                       VhostQueueEvent event);
-
 /* A session begins and ends. Ending stops all queues at once, whatever is in flight, and forgets
  * everything the other side said. */
 void vhost_backend_begin_session (VhostBackend *backend, VhostReactor *reactor);
@@ -112,6 +105,11 @@ gboolean vhost_backend_write_config (VhostBackend *backend, guint offset, guint 
 /* Tells the application that the device cannot go on. */
 void vhost_backend_report_failure (VhostBackend *backend, const GError *error);
 
+/* The observer of the queues: what one says on the thread of its worker is told on the control
+ * thread, but for a kick. */
+void vhost_backend_on_queue_event (VhostQueue *queue, VhostQueueEvent event, gpointer backend);
+
 /* Within this room: the signals, emitted from the files beside vhost-backend.c. */
+void vhost_backend_emit_kick (VhostBackend *backend, VhostQueue *queue);
 void vhost_backend_emit_config (VhostBackend *backend, gboolean written, guint offset, guint size);
 void vhost_backend_emit_queue (VhostBackend *backend, VhostQueue *queue, gboolean started);

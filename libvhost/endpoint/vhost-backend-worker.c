@@ -66,6 +66,34 @@ vhost_backend_resume (VhostBackendPause *pause)
 
 /* --- Up: what a queue has to say ----------------------------------------------------------- */
 
+static void
+report_broken (VhostBackend *backend, VhostQueue *queue)
+{
+  g_autoptr (GError) error = vhost_queue_dup_error (queue);
+
+  VHOST_BACKEND_GET_CLASS (backend)->queue_broken (backend, queue);
+  vhost_backend_report_failure (backend, error);
+}
+
+static void
+handle_event (VhostBackend *backend, VhostQueue *queue, VhostQueueEvent event)
+{
+  switch (event) {
+  case VHOST_QUEUE_EVENT_KICK:
+    vhost_backend_emit_kick (backend, queue);
+    break;
+  case VHOST_QUEUE_EVENT_BROKEN:
+    report_broken (backend, queue);
+    break;
+  case VHOST_QUEUE_EVENT_CALL:
+    VHOST_BACKEND_GET_CLASS (backend)->queue_called (backend, queue);
+    break;
+  case VHOST_QUEUE_EVENT_DRAINED:
+    VHOST_BACKEND_GET_CLASS (backend)->queue_drained (backend, queue);
+    break;
+  }
+}
+
 typedef struct {
   VhostBackend *backend;
   VhostQueue *queue;
@@ -104,25 +132,29 @@ deliver_posted (gpointer data)
 
   VHOST_BACKEND_PAUSE (posted->backend);
   if (vhost_backend_get_private (posted->backend)->reactor != NULL && is_still_true (posted))
-    vhost_backend_handle_queue_event (posted->backend, posted->queue, posted->event);
+    handle_event (posted->backend, posted->queue, posted->event);
   return G_SOURCE_REMOVE;
 }
 
-gboolean
-vhost_backend_post_queue_event (VhostBackend *backend, VhostQueue *queue, VhostQueueEvent event)
+static void
+post_event (VhostBackend *backend, VhostQueue *queue, VhostQueueEvent event)
 {
-  VhostBackendPrivate *priv = vhost_backend_get_private (backend);
-  g_autoptr (GSource) source = NULL;
-  PostedEvent *posted;
+  g_autoptr (GSource) source = g_idle_source_new ();
+  PostedEvent *posted = g_new (PostedEvent, 1);
 
-  if (!vhost_queue_is_on_worker (queue) || event == VHOST_QUEUE_EVENT_KICK)
-    return FALSE;
-  posted = g_new (PostedEvent, 1);
   *posted = (PostedEvent){ g_object_ref (backend), g_object_ref (queue), event };
-  source = g_idle_source_new ();
   g_source_set_priority (source, G_PRIORITY_DEFAULT);
   g_source_set_static_name (source, "vhost-queue-event");
   g_source_set_callback (source, deliver_posted, posted, free_posted);
-  g_source_attach (source, vhost_reactor_get_context (priv->reactor));
-  return TRUE;
+  g_source_attach (source,
+                   vhost_reactor_get_context (vhost_backend_get_private (backend)->reactor));
+}
+
+void
+vhost_backend_on_queue_event (VhostQueue *queue, VhostQueueEvent event, gpointer backend)
+{
+  if (event != VHOST_QUEUE_EVENT_KICK && vhost_queue_is_on_worker (queue))
+    post_event (backend, queue, event);
+  else
+    handle_event (backend, queue, event);
 }

@@ -46,36 +46,6 @@ vhost_backend_get_private (VhostBackend *backend)
   return vhost_backend_get_instance_private (backend);
 }
 
-void
-vhost_backend_handle_queue_event (VhostBackend *backend, VhostQueue *queue, VhostQueueEvent event)
-{
-  switch (event) {
-  case VHOST_QUEUE_EVENT_KICK:
-    g_signal_emit (backend, signals[SIGNAL_KICK], 0, queue);
-    break;
-  case VHOST_QUEUE_EVENT_BROKEN: {
-    g_autoptr (GError) error = vhost_queue_dup_error (queue);
-
-    VHOST_BACKEND_GET_CLASS (backend)->queue_broken (backend, queue);
-    vhost_backend_report_failure (backend, error);
-    break;
-  }
-  case VHOST_QUEUE_EVENT_CALL:
-    VHOST_BACKEND_GET_CLASS (backend)->queue_called (backend, queue);
-    break;
-  case VHOST_QUEUE_EVENT_DRAINED:
-    VHOST_BACKEND_GET_CLASS (backend)->queue_drained (backend, queue);
-    break;
-  }
-}
-
-static void
-on_queue_event (VhostQueue *queue, VhostQueueEvent event, gpointer data)
-{
-  if (!vhost_backend_post_queue_event (data, queue, event))
-    vhost_backend_handle_queue_event (data, queue, event);
-}
-
 static void
 vhost_backend_constructed (GObject *object)
 {
@@ -85,7 +55,7 @@ vhost_backend_constructed (GObject *object)
   G_OBJECT_CLASS (vhost_backend_parent_class)->constructed (object);
   priv->vrings = g_new0 (VhostVring, priv->n_queues);
   for (guint i = 0; i < priv->n_queues; i++)
-    priv->vrings[i].queue = vhost_queue_new (i, on_queue_event, backend);
+    priv->vrings[i].queue = vhost_queue_new (i, vhost_backend_on_queue_event, backend);
 }
 
 static void
@@ -648,4 +618,10 @@ void
 vhost_backend_emit_queue (VhostBackend *backend, VhostQueue *queue, gboolean started)
 {
   g_signal_emit (backend, signals[started ? SIGNAL_QUEUE_STARTED : SIGNAL_QUEUE_STOPPED], 0, queue);
+}
+
+void
+vhost_backend_emit_kick (VhostBackend *backend, VhostQueue *queue)
+{
+  g_signal_emit (backend, signals[SIGNAL_KICK], 0, queue);
 }

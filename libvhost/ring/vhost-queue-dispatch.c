@@ -70,7 +70,7 @@ vhost_queue_arm (VhostQueue *self)
   gboolean more = vhost_device_ring_enable_notifications (&self->ring);
 
   vhost_queue_check_fault (self);
-  return more;
+  return more || vhost_device_ring_has_seen_more (&self->ring);
 }
 
 static void
@@ -99,12 +99,12 @@ is_empty (VhostQueue *self)
   return !vhost_queue_has_recovered (self) && vhost_device_ring_is_empty (&self->ring);
 }
 
-/* Not for a ring from which buffers are in flight: what they wait for needs the processor more. */
+/* The ring is known to be empty: look at it for a while, if the thread does that. Not where buffers
+ * are in flight: what they wait for needs the processor more. */
 static gboolean
-start_poll_if_empty (VhostQueue *self)
+start_poll (VhostQueue *self)
 {
-  if (!vhost_reactor_can_poll (self->reactor) || vhost_queue_get_n_in_flight (self) > 0 ||
-      !is_empty (self))
+  if (!vhost_reactor_can_poll (self->reactor) || vhost_queue_get_n_in_flight (self) > 0)
     return FALSE;
   vhost_reactor_start_poll (self->reactor, &self->poll);
   return TRUE;
@@ -127,7 +127,7 @@ serve_once (VhostQueue *self)
     return FALSE;
   if (empty) {
     vhost_queue_check_fault (self);
-    return vhost_queue_is_running (self) && !start_poll_if_empty (self) && vhost_queue_arm (self);
+    return vhost_queue_is_running (self) && !start_poll (self) && vhost_queue_arm (self);
   }
 
   seen = vhost_device_ring_get_seen (ring);
@@ -136,7 +136,7 @@ serve_once (VhostQueue *self)
   if (!vhost_queue_is_running (self) || is_abandoned (self))
     return FALSE;
 
-  if (start_poll_if_empty (self))
+  if (vhost_reactor_can_poll (self->reactor) && is_empty (self) && start_poll (self))
     return FALSE;
   vhost_queue_arm (self);
   progress = self->n_chains != n_before || vhost_device_ring_get_seen (ring) != seen;
@@ -176,7 +176,7 @@ on_kick (guint32 events, gpointer data)
 
   if (self->kick_is_pipe) /* an eventfd is edge-triggered whatever it holds */
     vhost_fd_drain_event (self->kick_fd);
-  self->n_kicks++;
+  vhost_queue_count (&self->n_kicks, 1);
   look (self);
 }
 
@@ -239,7 +239,7 @@ vhost_queue_rewatch (VhostQueue *self)
 void
 vhost_queue_kick (VhostQueue *self)
 {
-  self->n_kicks++;
+  vhost_queue_count (&self->n_kicks, 1);
   if (self->worker == NULL || vhost_queue_is_on_worker (self))
     look (self);
   else if (vhost_queue_is_running (self))

@@ -81,6 +81,13 @@ vhost_queue_is_running (VhostQueue *queue)
   return queue->started && queue->enabled && !queue->paused && queue->error == NULL;
 }
 
+/* A counter has one writer, the thread of the queue; any thread may read it. */
+static inline void
+vhost_queue_count (guint64 *counter, guint64 n)
+{
+  __atomic_store_n (counter, *counter + n, __ATOMIC_RELAXED);
+}
+
 /* Is there anything to complete or to rewind? */
 static inline gboolean
 vhost_queue_has_ring (VhostQueue *queue)
@@ -109,7 +116,8 @@ gboolean vhost_queue_update_watch (VhostQueue *queue, GError **error);
 void vhost_queue_rewatch (VhostQueue *queue); /* the same, or break */
 void vhost_queue_clear_watch (VhostQueue *queue);
 
-/* Asks for a kick after what was seen; TRUE when there is more already. */
+/* Asks for a kick after what was seen; TRUE when there is something already, seen just now or
+ * before: no kick will come for it. */
 gboolean vhost_queue_arm (VhostQueue *queue);
 
 /* Breaks the queue: takes @error. Observers are told; they may do anything. */

@@ -92,13 +92,13 @@ vhost_queue_get_property (GObject *object, guint id, GValue *value, GParamSpec *
     g_value_set_boolean (value, self->enabled);
     break;
   case PROP_KICKS:
-    g_value_set_uint64 (value, self->n_kicks);
+    g_value_set_uint64 (value, __atomic_load_n (&self->n_kicks, __ATOMIC_RELAXED));
     break;
   case PROP_CHAINS:
-    g_value_set_uint64 (value, self->n_chains);
+    g_value_set_uint64 (value, __atomic_load_n (&self->n_chains, __ATOMIC_RELAXED));
     break;
   case PROP_NOTIFICATIONS:
-    g_value_set_uint64 (value, self->n_notifications);
+    g_value_set_uint64 (value, __atomic_load_n (&self->n_notifications, __ATOMIC_RELAXED));
     break;
   default:
     G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
@@ -315,7 +315,7 @@ pin_slots (VhostQueue *self, VhostSlot **slots, guint n)
   for (guint i = 0; i < n; i++)
     slots[i]->pin = pin;
   pin->count += n;
-  self->n_chains += n;
+  vhost_queue_count (&self->n_chains, n);
   return n;
 }
 
@@ -411,7 +411,7 @@ vhost_queue_unpop (VhostQueue *self, VhostChain *chain)
     return FALSE;
   slot->generation = 0;
   vhost_queue_unpin (self, slot);
-  self->n_chains--;
+  vhost_queue_count (&self->n_chains, (guint64) -1);
   if (self->draining)
     vhost_queue_complete_stop_when_drained (self);
   return TRUE;
@@ -564,7 +564,7 @@ vhost_queue_notify (VhostQueue *self)
     return;
   if (!vhost_device_ring_needs_notify (&self->ring) || (self->call_fd < 0 && !self->call_in_band))
     return;
-  self->n_notifications++;
+  vhost_queue_count (&self->n_notifications, 1);
   if (self->call_fd >= 0)
     vhost_fd_signal_event (self->call_fd);
   else

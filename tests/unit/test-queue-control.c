@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Starting, stopping, and memory that changes or goes away under a queue. */
 
+#include "ring/vhost-queue-state-private.h"
 #include "test-fds.h"
 #include "test-queue.h"
 
@@ -397,6 +398,26 @@ test_truncated_buffer (guint *n_fds, gconstpointer data)
   g_assert_null (vhost_queue_pop (rig.queue));
 }
 
+/* A buffer that comes after the ring was found empty and before kicks are asked for is kicked for
+ * by nobody. */
+static void
+test_buffer_before_arming (guint *n_fds, gconstpointer data)
+{
+  g_auto (Rig) rig = { 0 };
+
+  rig_set_up (&rig, 8, TRUE);
+  rig.setup.packed = data != NULL;
+  rig.setup.base = rig.setup.packed ? 0x80008000 : 0;
+  vhost_queue_set_enabled (rig.queue, TRUE);
+  g_assert_true (vhost_queue_start (rig.queue, &rig.setup, rig.guest.memory, rig.reactor, NULL));
+  rig_run (&rig);
+  if (rig.setup.packed)
+    guest_write_desc (&rig.guest, 0, GUEST_BUFFERS, 64, 0, VHOST_PACKED_DESC_AVAIL);
+  else
+    guest_offer_buffer (&rig.guest, 0, 64, FALSE);
+  g_assert_true (vhost_queue_arm (rig.queue));
+}
+
 int
 main (int argc, char **argv)
 {
@@ -409,6 +430,9 @@ main (int argc, char **argv)
   add_fd_test ("/queue-control/swap-and-stop", test_swap_and_stop);
   add_fd_test ("/queue-control/stop-while-paused", test_stop_while_paused);
   add_fd_test ("/queue-control/ring-at-the-edge", test_ring_at_the_edge);
+  add_fd_test ("/queue-control/buffer-before-arming/split", test_buffer_before_arming);
+  g_test_add ("/queue-control/buffer-before-arming/packed", guint, "packed", begin_fd_test,
+              test_buffer_before_arming, end_fd_test);
   add_fd_test ("/hostile/H029-truncated-ring", test_truncated_ring);
   add_fd_test ("/hostile/H029-truncated-buffer", test_truncated_buffer);
   add_fd_test ("/hostile/H033-removed-ring", test_pause);
