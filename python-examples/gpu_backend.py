@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""A virtio GPU without 3D: what its one screen shows is kept in a PNG file."""
+"""A virtio GPU without 3D: what its one screen shows goes to the display of the front-end, is kept
+in a PNG file, or both.
+"""
 
 import bisect
-import os
 import struct
 import sys
-import zlib
 
+import png
 import serve
 from gi.repository import GLib, Vhost
 
@@ -30,20 +31,6 @@ FORMATS = {1: (2, 1, 0), 2: (2, 1, 0), 3: (1, 2, 3), 4: (1, 2, 3), 67: (0, 1, 2)
 
 class Refused(Exception):
     """A command fails; the code is the answer."""
-
-
-def write_png(path, width, height, rows):
-    """Rows of RGB bytes to a file that is whole at any moment."""
-    def chunk(kind, data):
-        return (struct.pack(">I", len(data)) + kind + data
-                + struct.pack(">I", zlib.crc32(kind + data)))
-    data = (b"\x89PNG\r\n\x1a\n"
-            + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
-            + chunk(b"IDAT", zlib.compress(b"".join(b"\0" + row for row in rows), 1))
-            + chunk(b"IEND", b""))
-    with open(f"{path}.new", "wb") as file:
-        file.write(data)
-    os.rename(f"{path}.new", path)
 
 
 class Resource:
@@ -89,24 +76,28 @@ class Resource:
     def list_rows(self, x, y, width, height):
         for row in range(y, y + height):
             start = (row * self.width + x) * PIXEL
-            line = self.pixels[start:start + width * PIXEL]
-            colours = bytearray(3 * width)
-            for i, place in enumerate(self.format):
-                colours[i::3] = line[place::PIXEL]
-            yield colours
+            yield self.pixels[start:start + width * PIXEL]
 
 
 class Gpu:
     def __init__(self, backend, path, width, height):
         self.backend, self.path, self.size = backend, path, (width, height)
+        self.display = None
         self.forget()
         self.calls = {
             GET_DISPLAY_INFO: self.get_display_info, CREATE_2D: self.create, UNREF: self.unref,
             SET_SCANOUT: self.set_scanout, FLUSH: self.flush, TRANSFER: self.transfer,
             ATTACH_BACKING: self.attach, DETACH_BACKING: self.detach}
         backend.set_config(struct.pack("<4I", 0, 0, 1, 0))  # one screen
+        backend.connect("gpu-socket", self.on_display)
         backend.connect("kick", self.on_kick)
         backend.connect("queue-stopped", self.forget)
+
+    def on_display(self, backend, display):
+        self.display = display
+
+    def has_display(self):
+        return self.display is not None and self.display.is_open()
 
     def forget(self, *_):
         self.resources, self.screen, self.timer = {}, None, 0
@@ -159,30 +150,46 @@ class Gpu:
         *rect, scanout, number = struct.unpack_from("<6I", data)
         if scanout != 0:
             raise Refused(INVALID_SCANOUT)
-        if number == 0:
-            self.screen = None
-            return
-        resource = self.find(number)
-        resource.check(*rect)
-        self.screen = (resource, rect) if rect[2] and rect[3] else None
+        self.screen = None
+        if number != 0:
+            resource = self.find(number)
+            resource.check(*rect)
+            if rect[2] and rect[3]:
+                self.screen = (resource, rect)
+        if self.has_display():
+            self.display.send_scanout(0, *(rect[2:] if self.screen else (0, 0)))
 
     def flush(self, data):
         *rect, number = struct.unpack_from("<5I", data)
         resource = self.find(number)
         resource.check(*rect)
         if self.screen and self.screen[0] is resource and not self.timer:
-            self.timer = GLib.timeout_add(20, self.show)
+            self.timer = GLib.timeout_add(20, self.on_timeout)
 
-    def show(self):
+    def on_timeout(self):
         """Many flushes make one picture."""
         self.timer = 0
         if self.screen:
             resource, rect = self.screen
-            try:
-                write_png(self.path, *rect[2:], resource.list_rows(*rect))
-            except OSError as error:
-                print(f"{self.path}: {error.strerror}", file=sys.stderr)
+            self.show(resource, *rect)
         return GLib.SOURCE_REMOVE
+
+    def show(self, resource, x, y, width, height):
+        rows = list(resource.list_rows(x, y, width, height))
+        red, green, blue = resource.format
+        try:
+            if self.has_display():
+                unused = ({0, 1, 2, 3} - {red, green, blue}).pop()
+                self.display.send_update(0, 0, 0, width, height,
+                                         png.pick(b"".join(rows), (blue, green, red, unused)))
+            if self.path is not None:
+                png.write(self.path, width, height,
+                          (png.pick(row, (red, green, blue)) for row in rows))
+        except OSError as error:
+            print(f"{self.path}: {error.strerror}", file=sys.stderr)
+        except GLib.Error as error:
+            if error.matches(Vhost.error_quark(), Vhost.Error.QUEUE_FULL):  # a slow display
+                self.timer = GLib.timeout_add(100, self.on_timeout)
 
     # --- the queues
 
@@ -199,30 +206,48 @@ class Gpu:
             return INVALID_PARAMETER, b""  # the backing is not in guest memory
         return (OK_DISPLAY_INFO, data) if data else (OK, b"")
 
-    def complete(self, chain):
+    def complete(self, chain, kind, data=b""):
+        """Writes the answer to a request whose header was read."""
+        _, flags, fence, context, ring = HEADER.unpack(chain.read(0, HEADER.size))
+        written = chain.write(0, HEADER.pack(kind, flags & FENCE, fence, context, ring) + data)
+        queue = self.backend.get_queue(CONTROL)
+        queue.push(chain, written)
+        queue.notify()
+
+    def ask_display(self, chain):
+        """It knows its own screens; the rest of the queue does not wait for the answer."""
+        def on_answer(display, result):
+            try:
+                data = display.get_display_info_finish(result).get_data()[HEADER.size:]
+            except GLib.Error:
+                data = self.get_display_info(b"")
+            self.complete(chain, OK_DISPLAY_INFO, data)
+        self.display.get_display_info_async(None, on_answer)
+
+    def on_command(self, queue, chain):
         request = chain.read(0, HEADER.size + 8 + MAX_ENTRIES * ENTRY.size)
         if len(request) < HEADER.size:
-            return 0
-        kind, data = self.answer(request)
-        _, flags, fence, context, ring = HEADER.unpack_from(request)
-        return chain.write(0, HEADER.pack(kind, flags & FENCE, fence, context, ring) + data)
+            queue.push(chain, 0)
+        elif HEADER.unpack_from(request)[0] == GET_DISPLAY_INFO and self.has_display():
+            self.ask_display(chain)
+        else:
+            self.complete(chain, *self.answer(request))
 
     def on_kick(self, backend, queue):
         while (chain := queue.pop()) is not None:
-            queue.push(chain, self.complete(chain) if queue.get_index() == CONTROL else 0)
+            if queue.get_index() == CONTROL:
+                self.on_command(queue, chain)
+            else:
+                queue.push(chain, 0)  # the cursor, which is not shown
         queue.notify()
 
 
 if __name__ == "__main__":
     parser = serve.parser(__doc__, "gpu")
-    parser.add_argument("--size", metavar="WxH", default="640x480",
+    parser.add_argument("--size", metavar="WxH", type=serve.size, default="640x480",
                         help="of the screen (%(default)s)")
-    parser.add_argument("picture", help="PNG file to write")
+    parser.add_argument("picture", nargs="?", help="PNG file to write")
     options = parser.parse_args()
-    try:
-        width, height = (int(side) for side in options.size.split("x"))
-    except ValueError:
-        parser.error(f"{options.size} is no size like 640x480")
     gpu_backend = Vhost.UserBackend(device_id=Vhost.DeviceId.GPU, n_queues=2)
-    gpu = Gpu(gpu_backend, options.picture, width, height)
+    gpu = Gpu(gpu_backend, options.picture, *options.size)
     serve.run(gpu_backend, options)

@@ -40,6 +40,12 @@ def parser(description, kind=None, features=()):
     return Parser(description, kind, list(features))
 
 
+def size(text):
+    """The type of an option that is a size, as in “640x480”."""
+    width, height = map(int, text.split("x"))
+    return width, height
+
+
 def fail(error):
     """One line that says what is wrong, exit code 1."""
     message = getattr(error, "message", None) or str(error)

@@ -22,9 +22,14 @@ set_features (VhostUserBackend *backend, VhostUserFrame *frame, VhostUserFrame *
 {
   VhostBackend *base = VHOST_BACKEND (backend);
   VhostBackendPrivate *priv = vhost_backend_get_private (base);
+  guint64 offered = vhost_user_backend_get_offered (backend);
   guint64 acked = frame->payload.u64;
 
-  if (!vhost_backend_accept_features (base, vhost_user_backend_get_offered (backend), acked, error))
+  /* QEMU 7.2 accepts it for vhost-user-input and -gpu without a look at the offer. It concerns the
+   * front-end alone: a queue that is reset is stopped and started again. */
+  if (!vhost_word_has (offered, VHOST_FEATURE_RING_RESET))
+    acked &= ~VHOST_BIT (VHOST_FEATURE_RING_RESET);
+  if (!vhost_backend_accept_features (base, offered, acked, error))
     return FALSE;
   backend->features_set = TRUE;
   vhost_user_backend_decide_inflight (backend);

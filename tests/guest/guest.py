@@ -321,17 +321,19 @@ class Guest:
     reboots    a guest that reboots goes on, in the same QEMU; else QEMU ends
     deadline   seconds from start to power-off
     kernel     CLOUD, which is small, WHOLE, or OLD
+    accel      how QEMU runs it: "tcg", or "kvm" where there is one
     """
 
     def __init__(self, body, modules=(), programs=(), files=None, arguments=(), memory=512, cpus=1,
-                 append="", reboots=False, deadline=180.0, kernel=CLOUD):
+                 append="", reboots=False, deadline=180.0, kernel=CLOUD,
+                 accel="tcg"):
         self.lines = []
         self.values = {}
         self.seconds = 0.0
         self._kernel = kernel
         self._what = (body, modules, programs, files or {})
         reset = [] if reboots else ["-no-reboot"]
-        self._machine = (memory, cpus, append, reset + list(map(str, arguments)))
+        self._machine = (memory, cpus, append, accel, reset + list(map(str, arguments)))
         self._deadline = deadline
         self._changed = threading.Condition()
         self._process = self._reader = self._directory = None
@@ -363,9 +365,9 @@ class Guest:
         return []
 
     def _list_arguments(self, kernel, initrd):
-        memory, cpus, append, extra = self._machine
+        memory, cpus, append, accel, extra = self._machine
         return ["-nodefaults", "-no-user-config", "-display", "none", "-serial", "stdio",
-                "-M", "q35,memory-backend=ram", "-accel", "tcg",
+                "-M", "q35,memory-backend=ram", "-accel", accel,
                 "-m", str(memory), "-smp", str(cpus),
                 "-object", f"memory-backend-memfd,id=ram,size={memory}M,share=on",
                 "-kernel", str(kernel.image), "-initrd", str(initrd),

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What QEMU 7.2 does not do with any back-end, so that nobody looks for the fault in ours. A newer
-QEMU that fails here can take the examples into tests/guest.
+"""What QEMU 7.2 does not do with any back-end, so that nobody looks for the fault in ours. With
+KVM it does: tests/guest/test_kvm.py.
 """
 
 import subprocess

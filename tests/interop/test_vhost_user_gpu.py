@@ -1,15 +1,22 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The front-end and the driver on QEMU's vhost-user-gpu 7.2, as far as it goes without a display:
-configuration, resources and what is drawn into them.
+"""The front-end and the driver on QEMU's vhost-user-gpu 7.2: configuration, resources, and what it
+shows on its display.
 """
 
 import os
 import struct
+import subprocess
+import sys
 import unittest
 
 from devices import Vhost
-from helpers import TempDir, wait_for_socket
+from helpers import TempDir, root, wait_for_socket
+from peers import Row, get_package_version
+from pictures import draw_expected, read_png
 
+ROW = Row("front-end, driver", "vhost-user-gpu",
+          "configuration, resources, fences, refusals; "
+          "a 2D scanout through the GPU socket to a PNG")
 PROGRAM = "/usr/lib/qemu/vhost-user-gpu"
 HEADER = struct.Struct("<IIQII")
 CREATE, UNREF, TRANSFER, ATTACH, DETACH = 0x101, 0x102, 0x105, 0x106, 0x107
@@ -18,12 +25,17 @@ WIDTH, HEIGHT = 64, 32
 FENCE = 1
 
 
-class VhostUserGpu(TempDir):
+class Daemon(TempDir):
     def setUp(self):
         super().setUp()
         environment = {name: value for name, value in os.environ.items() if name != "G_DEBUG"}
         self.daemon = self.spawn(PROGRAM, f"--socket-path={self.path('gpu.sock')}", env=environment)
         wait_for_socket(self.path("gpu.sock"), child=self.daemon)
+
+
+class Commands(Daemon):
+    def setUp(self):
+        super().setUp()
         self.frontend = Vhost.UserFrontend()
         self.frontend.open(self.path("gpu.sock"), None)
         self.driver = Vhost.Driver(device=self.frontend)
@@ -63,6 +75,18 @@ class VhostUserGpu(TempDir):
         self.assertEqual(self.do(DETACH, "II", 1, 0, fence=6), OK)
         self.assertEqual(self.do(UNREF, "II", 1, 0, fence=7), OK)
         self.assertEqual(self.do(UNREF, "II", 1, 0, fence=8), INVALID_RESOURCE)
+
+
+class Display(Daemon):
+    def test_picture(self):
+        done = subprocess.run(
+            [sys.executable, root() / "python-examples/gpu_frontend.py", "--size=320x200",
+             f"--socket-path={self.path('gpu.sock')}", self.path("out.png")],
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertEqual(read_png(self.path("out.png")), draw_expected(320, 200))
+        self.assertEqual(self.daemon.wait(), 0, self.daemon.read_output())
+        ROW.seen(get_package_version("qemu-system-gui"))
 
 
 if __name__ == "__main__":

@@ -7,11 +7,11 @@ import errno
 import os
 import struct
 import unittest
-import zlib
 
 from example_device import Device
 from fuse import Fuse
 from helpers import wait_until
+from pictures import read_png
 
 BLOCK = 512
 
@@ -252,25 +252,7 @@ class Gpu(Device):
         self.expect(self.SCANOUT, "6I", x, y, width, height, 0, 1)
         self.expect(self.FLUSH, "6I", 0, 0, self.WIDTH, self.HEIGHT, 1, 0)
         wait_until(lambda: os.path.exists(self.path("out.png")), "picture")
-        with open(self.path("out.png"), "rb") as file:
-            return self.decode(file.read())
-
-    def decode(self, png):
-        """(width, height, bytes of RGB)"""
-        self.assertEqual(png[:8], b"\x89PNG\r\n\x1a\n")
-        chunks, place = {}, 8
-        while place < len(png):
-            size, kind = struct.unpack_from(">I4s", png, place)
-            chunks[kind] = png[place + 8:place + 8 + size]
-            self.assertEqual(struct.unpack_from(">I", png, place + 8 + size)[0],
-                             zlib.crc32(kind + chunks[kind]))
-            place += 12 + size
-        width, height, *kind = struct.unpack(">IIBBBBB", chunks[b"IHDR"])
-        self.assertEqual((kind, chunks[b"IEND"]), ([8, 2, 0, 0, 0], b""))
-        rows = zlib.decompress(chunks[b"IDAT"])
-        step = 1 + 3 * width
-        self.assertEqual((len(rows), set(rows[::step])), (height * step, {0}))
-        return width, height, b"".join(rows[i + 1:i + step] for i in range(0, len(rows), step))
+        return read_png(self.path("out.png"))
 
     def test_shows_what_was_drawn(self):
         for format_, order in ((2, (2, 1, 0)), (67, (0, 1, 2)), (4, (1, 2, 3)), (121, (3, 2, 1))):

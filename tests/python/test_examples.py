@@ -14,6 +14,7 @@ import unittest
 
 from devices import Vhost
 from helpers import TempDir, is_listening, root, run_loop, wait_for_socket, wait_until
+from pictures import draw_expected, read_png
 
 FOLDER = root() / "python-examples"
 BACKENDS = sorted(path.name for path in FOLDER.glob("*_backend.py")
@@ -39,7 +40,9 @@ class Example(TempDir):
         """What each needs beside its socket."""
         return {"blk_backend.py": [self.image], "scsi_backend.py": [self.image],
                 "fs_backend.py": [self.directory], "gpu_backend.py": [self.path("out.png")],
-                "console_frontend.py": ["hello"], "net_frontend.py": ["10.0.0.1"]}.get(name, [])
+                "console_frontend.py": ["hello"],
+                "gpu_frontend.py": [self.path("out.png")],
+                "net_frontend.py": ["10.0.0.1"]}.get(name, [])
 
     def run_example(self, name, *arguments, **options):
         return subprocess.run([sys.executable, FOLDER / name, *map(str, arguments)], timeout=20,
@@ -77,8 +80,8 @@ class CommandLine(Example):
     def test_there_are_examples(self):
         self.assertEqual(BACKENDS, [f"{name}_backend.py" for name in (
             "blk", "console", "fs", "gpio", "gpu", "i2c", "input", "rng", "scsi", "vsock")])
-        self.assertEqual(FRONTENDS, ["blk_frontend.py", "console_frontend.py", "net_frontend.py",
-                                     "rng_frontend.py"])
+        self.assertEqual(FRONTENDS, ["blk_frontend.py", "console_frontend.py", "gpu_frontend.py",
+                                     "net_frontend.py", "rng_frontend.py"])
 
     def test_help(self):
         for name in BACKENDS + FRONTENDS:
@@ -285,6 +288,21 @@ class Console(Example):
         driver.stop(None)
         frontend.close()
         wait_until(lambda: child.read_output() == "still there?\n", "output of the console")
+
+
+class Graphics(Example):
+    def test_display_and_file_show_the_same(self):
+        self.serve("gpu_backend.py", self.path("file.png"))
+        for size in ((300, 200), (65, 33)):
+            self.ask("gpu_frontend.py", "--size", "{}x{}".format(*size), self.path("display.png"))
+            self.assertEqual(read_png(self.path("display.png")), draw_expected(*size))
+            self.assertEqual(read_png(self.path("file.png")), draw_expected(*size))
+
+    def test_screen_of_no_size(self):
+        for size in ("", "640", "x", "1x2x3"):
+            done = self.run_example("gpu_frontend.py", "--socket-path", self.socket, "--size", size,
+                                    self.path("display.png"))
+            self.assertEqual((done.returncode, "--size" in done.stderr), (2, True), size)
 
 
 class Disk(Example):

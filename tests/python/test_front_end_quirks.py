@@ -46,6 +46,15 @@ class Qemu(Session):
             self.backend.close()
             self.peer = self.open_pair(self.backend)
 
+    def test_accepts_ring_reset_that_nobody_offered(self):
+        """For vhost-user-input and -gpu."""
+        reset = 1 << Vhost.Feature.RING_RESET
+        self.assertFalse(self.peer.ask_u64(Req.GET_FEATURES) & reset)
+        self.peer.negotiate(reset)
+        self.peer.ask(Req.GET_FEATURES)
+        acked = self.backend.props.acked_features
+        self.assertTrue(acked & word(Feature.VERSION_1) and not acked & reset, hex(acked))
+
     def test_whole_offer_can_be_accepted(self):
         offered = self.peer.negotiate()
         wanted = offered & ~word(Proto.GPA_ADDRESSES)
