@@ -32,8 +32,9 @@ def run_with_kvm(test, *arguments, deadline=900):
     environment = [f"{name}={os.environ[name]}" for name in NAMES if name in os.environ]
     body = BODY.format(environment=shlex.join(environment),
                        command=shlex.join([sys.executable, *map(str, arguments)]))
+    arguments = ["-cpu", "max", *vhost_user(socket, "vhost-user-fs-pci,tag=host")]
     with Guest(body, modules=["virtiofs", "overlay", "kvm-amd"], memory=1280, deadline=deadline,
-               arguments=[*vhost_user(socket, "vhost-user-fs-pci,tag=host"), "-cpu", "max"]) as guest:
+               arguments=arguments) as guest:
         guest.wait()
     test.assertEqual((backend.stop(), backend.read_output()), (0, ""))
     return guest.lines
