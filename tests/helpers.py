@@ -9,6 +9,8 @@ import time
 import unittest
 from pathlib import Path
 
+from peers import take_messages
+
 LISTENING = 0x10000  # __SO_ACCEPTCON, as /proc/net/unix shows it
 
 
@@ -23,6 +25,7 @@ class Child:
     def __init__(self, arguments, output, **options):
         self.name = Path(str(arguments[arguments[0] == sys.executable])).name
         self._path = Path(output)
+        self._shown = False
         options.setdefault("stdin", subprocess.DEVNULL)
         with open(output, "wb") as file:
             self._process = subprocess.Popen(list(map(str, arguments)), stdout=file,
@@ -33,7 +36,8 @@ class Child:
         return self._process.pid
 
     def read_output(self):
-        return self._path.read_text(errors="replace")
+        """What it printed, without the messages that VHOST_DEBUG shows."""
+        return take_messages(self._path.read_text(errors="replace"))[1]
 
     def is_running(self):
         return self._process.poll() is None
@@ -50,10 +54,18 @@ class Child:
         if self.is_running():
             self._process.send_signal(how)
         try:
-            return self._process.wait(deadline)
+            self._process.wait(deadline)
         except subprocess.TimeoutExpired:
             self._process.kill()
-            return self._process.wait()
+            self._process.wait()
+        self._show_messages()
+        return self._process.returncode
+
+    def _show_messages(self):
+        """In the log of the test, once."""
+        if not self._shown:
+            self._shown = True
+            sys.stderr.write(take_messages(self._path.read_text(errors="replace"))[0])
 
 
 class TempDir(unittest.TestCase):

@@ -91,11 +91,11 @@ class Graphics(TempDir):
         wait_for_socket(path, START, gpu)
         pixels = os.urandom(self.WIDTH * self.HEIGHT * 4)
         device = f"vhost-user-gpu-pci,id=gpu,xres={self.WIDTH},yres={self.HEIGHT}"
+        arguments = ["-cpu", "max", "-qmp", f"unix:{monitor},server=on,wait=off",
+                     *vhost_user(path, device)]
         with Guest(self.BODY, modules=["virtio-gpu"], files={"/picture": pixels}, memory=320,
                    kernel=WHOLE, accel="kvm", deadline=600,
-                   append=f"{QUIET} vt.global_cursor_default=0", arguments=[
-                       "-cpu", "max", *vhost_user(path, device), "-qmp", f"unix:{monitor},server=on,wait=off",
-                   ]) as guest:
+                   append=f"{QUIET} vt.global_cursor_default=0", arguments=arguments) as guest:
             guest.wait_for("drawn")
             self.assertEqual(guest.values["size"], f"{self.WIDTH},{self.HEIGHT}")
             self.assertEqual(guest.values["stride"], str(self.WIDTH * 4))

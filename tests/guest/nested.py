@@ -21,7 +21,7 @@ BODY = """
     chroot /machine /usr/bin/env {environment} {command} 2>&1
     """
 NAMES = ("PATH", "PYTHONPATH", "GI_TYPELIB_PATH", "LD_LIBRARY_PATH", "MESON_BUILD_ROOT",
-         "MESON_SOURCE_ROOT", "PYTHONDONTWRITEBYTECODE", "G_DEBUG")
+         "MESON_SOURCE_ROOT", "PYTHONDONTWRITEBYTECODE", "G_DEBUG", "VHOST_DEBUG")
 
 
 def run_with_kvm(test, *arguments, deadline=900):

@@ -6,7 +6,10 @@ import unittest
 
 from devices import Driving, Session, Vhost, expect_error
 from facing import CHANNEL, FacingHand
+from peers import Row
 from wire import U64, VERSION, Proto, Req, word
+
+ROW = Row("front-end, back-end", "this library", "crypto sessions: made, closed, refused")
 
 CRYPTO = word(Proto.CRYPTO_SESSION)
 SIZE = 1072
@@ -266,6 +269,7 @@ class BothEnds(Driving):
         self.serve(device_id=Vhost.DeviceId.CRYPTO)
         expect_error(self, Vhost.Error.NOT_NEGOTIATED, self.open_frontend().create_crypto_session,
                      Vhost.UserCryptoSession.new(CIPHER), None)
+        ROW.seen()
 
 
 if __name__ == "__main__":

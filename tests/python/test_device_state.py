@@ -10,7 +10,11 @@ from asking import Asking, Channel, Impersonated
 from devices import Vhost, expect_error
 from gi.repository import GLib
 from helpers import run_loop
+from peers import Row
 from wire import U64, Proto, Req, word
+
+ROW = Row("front-end, back-end", "this library",
+          "state of a device saved and loaded through a pipe; the answer of CHECK")
 
 ERROR = Vhost.Error
 TRANSFER = struct.Struct("=II")  # direction, phase
@@ -139,6 +143,7 @@ class BothEnds(Asking):
         with self.assertRaises(GLib.Error) as caught:
             self.served.call(lambda backend: backend.complete_transfer(True))
         self.assertTrue(caught.exception.matches(Vhost.error_quark(), ERROR.BAD_STATE))
+        ROW.seen()
 
 
 class HostileFrontend(Channel):

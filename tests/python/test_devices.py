@@ -9,6 +9,10 @@ import unittest
 
 from example_device import Device
 from helpers import wait_until
+from peers import Row
+
+ROW = Row("front-end, back-end", "this library",
+          "i2c, gpio, input, vsock: what a guest does and what only a hostile one does")
 
 
 class I2c(Device):
@@ -348,6 +352,7 @@ class Vsock(Device):
         self.assertEqual(bytes(self.queue.wait(None).get_data()), b"")
         found = [self.receive() for _ in range(60)]
         self.assertEqual(found, [(self.RST, 0, b"")] * 60)
+        ROW.seen()
 
 
 if __name__ == "__main__":

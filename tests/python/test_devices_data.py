@@ -11,7 +11,11 @@ import unittest
 from example_device import Device
 from fuse import Fuse
 from helpers import wait_until
+from peers import Row
 from pictures import read_png
+
+ROW = Row("front-end, back-end", "this library",
+          "scsi, fs, gpu: what a guest does and what only a hostile one does")
 
 BLOCK = 512
 
@@ -328,6 +332,7 @@ class Gpu(Device):
                             if kind != self.SCANOUT else self.NO_SCANOUT)
         self.assertEqual(self.ask(self.queue, b"short", 24), b"")
         self.assertEqual(self.ask(self.driver.get_queue(1), bytes(56), 24), b"")
+        ROW.seen()
 
 
 if __name__ == "__main__":

@@ -7,7 +7,11 @@ import unittest
 from devices import Driving, Vhost, expect_error, serve_echo
 from gi.repository import Gio
 from helpers import run_loop, wait_until
+from peers import Row
 from wire import Proto, word
+
+ROW = Row("front-end, back-end", "this library",
+          "buffers used out of order, full queues, time-outs, cancellation")
 
 ERROR = Vhost.Error
 RING = {"EVENT_IDX": Vhost.Feature.EVENT_IDX, "INDIRECT_DESC": Vhost.Feature.INDIRECT_DESC}
@@ -218,6 +222,7 @@ class Many(Driving):
         run_loop(lambda: used)
         self.assertEqual(used[0].get_token(), token)
         queue.stop_watching()
+        ROW.seen()
 
 
 class Memory(Driving):

@@ -14,7 +14,11 @@ import unittest
 
 from devices import Vhost
 from helpers import TempDir, is_listening, root, run_loop, wait_for_socket, wait_until
+from peers import Row
 from pictures import draw_expected, read_png
+
+ROW = Row("front-end, back-end", "this library",
+          "console: lines in both directions, one guest after the other")
 
 FOLDER = root() / "python-examples"
 BACKENDS = sorted(path.name for path in FOLDER.glob("*_backend.py")
@@ -278,6 +282,7 @@ class Console(Example):
         child = self.serve("console_backend.py")
         self.assertTrue(child.is_running())
         self.assert_driver_is_heard(child)
+        ROW.seen()
 
     def assert_driver_is_heard(self, child):
         frontend = Vhost.UserFrontend()

@@ -7,7 +7,11 @@ import unittest
 
 from asking import ACKED, Asking, Channel, Impersonated, make_file
 from devices import Vhost, expect_error
+from peers import Row
 from wire import NEED_REPLY, U64, VERSION, Proto, word
+
+ROW = Row("front-end, back-end", "this library",
+          "the draft requests of virtio-fs, in each numbering")
 
 ERROR = Vhost.Error
 DIALECT = Vhost.UserFsDialect
@@ -107,6 +111,7 @@ class BothEnds(Asking):
         self.begin_dialect(DIALECT.NONE, back=DIALECT.DRAFT_2024)
         self.assert_fails(ERROR.DISCONNECTED, "fs_request", REQUEST.SYNC, -1, [0, 0, 1, 0])
         self.assertEqual(bytes(self.driver.get_queue(0).request(b"ping", 4, None)), b"ping")
+        ROW.seen()
 
 
 class Message(Channel):

@@ -5,8 +5,11 @@ import unittest
 
 from devices import Driving, Session, Vhost, serve_echo, serve_random
 from facing import CHANNEL, FacingHand
+from peers import Row
 from rings import Memory
 from wire import ADDR, REGION, SINGLE, STATE, Proto, Req, pack_table, word
+
+ROW = Row("front-end, back-end", "this library", "GPA_ADDRESSES")
 
 GPA = word(Proto.GPA_ADDRESSES)
 ACKS = word(Proto.REPLY_ACK)
@@ -135,6 +138,7 @@ class BothEnds(Driving):
         self.assertFalse(frontend.has_protocol_feature(Proto.GPA_ADDRESSES))
         driver = self.start_driver(frontend=frontend)
         self.assertEqual(driver.get_queue(0).request(b"where?", 16, None), b"where?")
+        ROW.seen()
 
 
 if __name__ == "__main__":

@@ -10,7 +10,11 @@ from asking import Asking, Channel, make_file
 from devices import Vhost, expect_error
 from gi.repository import GLib
 from helpers import TempDir, run_idle, run_loop
+from peers import Row
 from wire import HEADER, Peer, Req, is_readable
+
+ROW = Row("front-end, back-end", "this library",
+          "GPU_SET_SOCKET, and both ends of the socket: scanouts, cursor, dma-buf, EDID")
 
 ERROR = Vhost.Error
 CODE = Vhost.UserGpuCode
@@ -61,7 +65,7 @@ class Pair(TempDir):
         return getattr(self.device, f"{name}_finish")(done[0])
 
 
-class BothEnds(Pair):
+class BothSides(Pair):
     def test_features(self):
         for bit in (FEATURE.EDID, FEATURE.DMABUF2):
             self.assertTrue(self.device.has_protocol_feature(bit))
@@ -259,7 +263,7 @@ class HostileDisplay(ByHand):
             self.assert_closed(code)
 
 
-class FromFrontEndToBackEnd(Asking):
+class BothEnds(Asking):
     def test_display_of_a_device(self):
         devices = []
 
@@ -281,6 +285,7 @@ class FromFrontEndToBackEnd(Asking):
     def test_other_devices_have_none(self):
         self.begin()
         expect_error(self, ERROR.REFUSED, self.frontend.open_gpu, None)
+        ROW.seen()
 
 
 class SocketKinds(Channel):

@@ -9,9 +9,12 @@ import unittest
 from devices import Driving, Session, Vhost, expect_error
 from facing import CHANNEL, FacingHand
 from helpers import run_idle, run_loop
+from peers import Row
 from rings import Memory
 from wire import (AREA, NEED_REPLY, NO_FD, STATE, U64, VERSION, Back, Proto, Req, is_readable,
                   pack_table, word)
+
+ROW = Row("front-end, back-end", "this library", "host notifiers")
 
 NOTIFIER = word(Proto.HOST_NOTIFIER)
 SEND_FD = word(Proto.BACKEND_SEND_FD)
@@ -301,6 +304,7 @@ class BothEnds(Driving):
         self.assertEqual(doorbell.read(PAGE, 1), b"\x2a")
         self.served.call(lambda backend: backend.remove_host_notifier(backend.get_queue(1)))
         run_loop(lambda: not mapped)
+        ROW.seen()
 
 
 if __name__ == "__main__":

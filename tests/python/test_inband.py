@@ -10,9 +10,13 @@ from devices import Driving, Session, Vhost, expect_error, serve_echo, serve_ran
 from facing import CHANNEL, FacingHand
 from gi.repository import GLib
 from helpers import run_idle, run_loop, wait_until
+from peers import Row
 from rings import WRITE
 from wire import (NEED_REPLY, NO_FD, STATE, U64, VERSION, Back, Proto, Req, is_readable, pack_table,
                   word)
+
+ROW = Row("front-end, back-end", "this library",
+          "in-band notifications: no descriptor for kicks, calls or errors")
 
 INBAND = word(Proto.INBAND_NOTIFICATIONS)
 NEEDS = word(Proto.REPLY_ACK, Proto.BACKEND_REQ)
@@ -400,6 +404,7 @@ class BothEnds(Driving):
         self.begin()
         expect_error(self, Vhost.Error.REFUSED, self.frontend.kick_vring, 1, None)
         self.assertTrue(self.frontend.is_open())
+        ROW.seen()
 
 
 class HostileBackend(FacingHand):

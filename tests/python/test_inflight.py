@@ -15,7 +15,11 @@ import unittest
 from devices import Driving, Session, Vhost, expect_error
 from gi.repository import GLib
 from helpers import wait_for_socket
+from peers import Row
 from wire import INFLIGHT, STATE, Feature, Proto, Req, word
+
+ROW = Row("front-end, back-end", "this library",
+          "in-flight areas: a back-end killed at each step under a driver")
 
 ERROR = Vhost.Error
 FORMATS = ("split", "packed")
@@ -153,6 +157,7 @@ class Resume(Driving):
         driver.stop(None)
         driver.start(1, 16, None)
         self.assertEqual(driver.get_queue(0).request(b"anew", 4, None), b"anew")
+        ROW.seen()
 
 
 class Messages(Session):

@@ -4,7 +4,10 @@
 import unittest
 
 from devices import Driving, Session, Vhost, expect_error
+from peers import Row
 from wire import U64, Feature, Proto, Req, word
+
+ROW = Row("front-end, back-end", "this library", "NET_SET_MTU")
 
 MTU_FEATURE = 3  # VIRTIO_NET_F_MTU
 MTU = word(Proto.MTU)
@@ -110,6 +113,7 @@ class BothEnds(Driving):
         self.serve(device_id=Vhost.DeviceId.NETWORK)
         frontend = self.open_frontend()
         expect_error(self, Vhost.Error.NOT_NEGOTIATED, frontend.set_mtu, 1500, None)
+        ROW.seen()
 
 
 if __name__ == "__main__":

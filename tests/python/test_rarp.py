@@ -4,7 +4,10 @@
 import unittest
 
 from devices import Driving, Session, Vhost, expect_error
+from peers import Row
 from wire import U64, Proto, Req, word
+
+ROW = Row("front-end, back-end", "this library", "SEND_RARP")
 
 RARP = word(Proto.RARP)
 MAC = "52:54:00:12:34:56"
@@ -109,6 +112,7 @@ class BothEnds(Driving):
 
     def test_no_back_end(self):
         expect_error(self, Vhost.Error.DISCONNECTED, Vhost.UserFrontend().send_rarp, MAC, None)
+        ROW.seen()
 
 
 if __name__ == "__main__":

@@ -9,7 +9,11 @@ import uuid
 from asking import ACKED, Asking, Channel, Impersonated, make_file, read_all
 from devices import Vhost, expect_error, serve_at
 from helpers import run_loop
+from peers import Row
 from wire import U64, VERSION, Back, Proto, Req, word
+
+ROW = Row("front-end, back-end", "this library",
+          "shared objects: added, looked up, shared, removed")
 
 ERROR = Vhost.Error
 NIL, MAX = bytes(16), b"\xff" * 16
@@ -97,6 +101,7 @@ class BothEnds(Asking):
             os.close(fd)
         self.frontend.connect("shared-object-lookup", forward)
         self.assertEqual(read_all(self.ask("shared_object_lookup", self.name)), b"pixels")
+        ROW.seen()
 
 class Waiting(Asking):
     def test_lookup_is_answered_while_a_main_request_waits(self):

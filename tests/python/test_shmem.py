@@ -9,7 +9,11 @@ import unittest
 
 from asking import ACKED, Asking, Channel, Impersonated, make_file
 from devices import Vhost, expect_error
+from peers import Row
 from wire import NEED_REPLY, U64, VERSION, Back, Proto, Req, word
+
+ROW = Row("front-end, back-end", "this library",
+          "shared memory regions: their sizes, maps and unmaps")
 
 ERROR = Vhost.Error
 PAGE = os.sysconf("SC_PAGESIZE")
@@ -107,6 +111,7 @@ class BothEnds(Asking):
         with self.assertRaises(Exception) as caught:
             self.served.call(lambda backend: backend.set_shmem_size(3, PAGE))
         self.assertTrue(caught.exception.matches(Vhost.error_quark(), ERROR.BAD_STATE))
+        ROW.seen()
 
 
 class Waiting(Asking):

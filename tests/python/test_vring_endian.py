@@ -4,7 +4,10 @@
 import unittest
 
 from devices import Driving, Session, Vhost, expect_error, serve_random
+from peers import Row
 from wire import STATE, U64, Feature, Proto, Req, word
+
+ROW = Row("front-end, back-end", "this library", "SET_VRING_ENDIAN")
 
 ENDIAN = word(Proto.CROSS_ENDIAN)
 LITTLE, BIG = 0, 1
@@ -93,6 +96,7 @@ class BothEnds(Driving):
         self.serve()
         frontend = self.open_frontend()
         expect_error(self, Vhost.Error.NOT_NEGOTIATED, frontend.set_vring_endian, 0, False, None)
+        ROW.seen()
 
 
 if __name__ == "__main__":

@@ -5,8 +5,12 @@ import unittest
 
 from devices import Driving, Session, Vhost, serve_random
 from facing import CHANNEL, FacingHand
+from peers import Row
 from rings import Memory
 from wire import REGION, SINGLE, TABLE, XEN_REGION, Proto, Req, pack_table, word
+
+ROW = Row("front-end, back-end", "this library",
+          "XEN_MMAP, for memory that needs no Xen")
 
 XEN = word(Proto.XEN_MMAP)
 SLOTS = word(Proto.CONFIGURE_MEM_SLOTS)
@@ -137,6 +141,7 @@ class BothEnds(Driving):
                 driver.stop(None)
                 frontend.close()
                 self.served.stop()
+        ROW.seen()
 
 
 if __name__ == "__main__":
