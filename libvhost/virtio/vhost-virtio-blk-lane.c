@@ -373,7 +373,7 @@ on_uring_result (gpointer tag, int result, gpointer data)
   Request *request = tag;
   VhostBlkTransfer *transfer = get_transfer (&request->command);
 
-  if (G_LIKELY (result == (int) transfer->left)) {
+  if (G_LIKELY (result > 0 && (guint32) result == transfer->left)) {
     vhost_blk_transfer_advance (transfer, (guint32) result);
     complete (request, VHOST_BLK_STATUS_OK);
   } else if (result > 0) {

@@ -6,6 +6,7 @@
 
 #include <signal.h>
 #include <sys/resource.h>
+#include "virtio/vhost-virtio-blk-config-private.h"
 
 static void
 fill (gpointer data, gsize length, guint seed)
@@ -419,6 +420,34 @@ test_size (void)
   g_assert_cmpuint (vhost_virtio_blk_get_size (rig.disk), ==, IMAGE_SIZE);
 }
 
+/* A driver that cannot flush, or has switched the cache off, finds each write on the disk. */
+static void
+test_cache (void)
+{
+  const guint64 flush = VHOST_BIT (VHOST_BLK_FEATURE_FLUSH);
+  const guint64 wce = VHOST_BIT (VHOST_BLK_FEATURE_CONFIG_WCE);
+  const guint64 version = VHOST_BIT (VHOST_FEATURE_VERSION_1);
+  const guint8 off = 0;
+  g_auto (Rig) rig = { 0 };
+  guint64 offered;
+  guint8 mode;
+
+  rig_init (&rig, &kinds[0]);
+  g_object_get (rig.backend, "features", &offered, NULL);
+  g_assert_true (vhost_blk_config_is_write_through (rig.backend));
+  vhost_backend_end_session (rig.backend);
+  g_assert_true (vhost_backend_accept_features (rig.backend, offered, version | flush, NULL));
+  g_assert_false (vhost_blk_config_is_write_through (rig.backend));
+  g_assert_true (vhost_backend_accept_features (rig.backend, offered, version | wce, NULL));
+  g_assert_false (vhost_blk_config_is_write_through (rig.backend));
+  g_assert_true (vhost_backend_write_config (rig.backend, 32, 1, &off, FALSE, NULL));
+  g_assert_true (vhost_blk_config_is_write_through (rig.backend));
+  g_assert_false (vhost_backend_write_config (rig.backend, 31, 2, &off, FALSE, NULL));
+  g_assert_true (vhost_backend_accept_features (rig.backend, offered, version, NULL));
+  g_assert_true (vhost_backend_read_config (rig.backend, 32, 1, &mode, NULL));
+  g_assert_cmpuint (mode, ==, 1);
+}
+
 static void
 test_null (void)
 {
@@ -469,6 +498,7 @@ main (int argc, char **argv)
   g_test_add_func ("/virtio-blk/stop-waits", test_stop_waits);
   g_test_add_func ("/virtio-blk/leave-and-come-back", test_leave_and_come_back);
   g_test_add_func ("/virtio-blk/size", test_size);
+  g_test_add_func ("/virtio-blk/cache", test_cache);
   g_test_add_func ("/virtio-blk/null", test_null);
   g_test_add_func ("/virtio-blk/not-a-disk", test_not_a_disk);
   return g_test_run ();
