@@ -9,6 +9,7 @@
 #include <string.h>
 #include <libvhost/vhost-enum-types.h>
 #include "core/vhost-error-private.h"
+#include "endpoint/vhost-backend-private.h"
 #include "virtio/vhost-virtio-blk-config-private.h"
 #include "virtio/vhost-virtio-blk-queue-private.h"
 #include "virtio/vhost-virtio-blk-uring-private.h"
@@ -72,6 +73,7 @@ look_again (gpointer data)
 {
   VhostVirtioBlk *self = data;
 
+  VHOST_BACKEND_PAUSE (self->backend);
   for (guint i = 0; i < vhost_backend_get_n_queues (self->backend); i++)
     vhost_queue_look_later (vhost_backend_get_queue (self->backend, i));
 }

@@ -44,19 +44,15 @@ static double seconds;
 
 /* --- Our process --------------------------------------------------------------------------- */
 
-/* Where the library has workers, the queue is polled by one. */
+/* The queue is polled by a worker. */
 static gboolean
 use_worker (VhostBackend *backend, GError **error)
 {
-#ifdef VHOST_TYPE_WORKER
   static VhostWorker *worker; /* as long as the process */
 
   worker = vhost_worker_new ();
   return vhost_worker_start (worker, error) &&
          vhost_queue_set_worker (vhost_backend_get_queue (backend, 0), worker, error);
-#else
-  return TRUE;
-#endif
 }
 
 static int

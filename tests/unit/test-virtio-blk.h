@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <glib/gstdio.h>
 #include "endpoint/vhost-backend-private.h"
+#include "ring/vhost-worker.h"
 #include "test-ring.h"
 #include "virtio/vhost-virtio-blk.h"
 
@@ -72,6 +73,7 @@ typedef struct {
   Bus *bus;
   VhostBackend *backend;
   VhostVirtioBlk *disk;
+  VhostWorker *worker;
   VhostVring *vring;
   char *path;
   int image_fd;
@@ -82,6 +84,7 @@ typedef struct {
 typedef struct {
   VhostVirtioBlkEngine engine;
   VhostVirtioBlkFlags flags;
+  gboolean on_worker;
 } Kind;
 
 static const Kind kinds[] = {
@@ -89,6 +92,8 @@ static const Kind kinds[] = {
   { VHOST_VIRTIO_BLK_ENGINE_THREADS, VHOST_VIRTIO_BLK_FLAGS_NONE },
   { VHOST_VIRTIO_BLK_ENGINE_AUTO, VHOST_VIRTIO_BLK_FLAGS_DIRECT },
   { VHOST_VIRTIO_BLK_ENGINE_THREADS, VHOST_VIRTIO_BLK_FLAGS_DIRECT },
+  { VHOST_VIRTIO_BLK_ENGINE_AUTO, VHOST_VIRTIO_BLK_FLAGS_NONE, TRUE },
+  { VHOST_VIRTIO_BLK_ENGINE_THREADS, VHOST_VIRTIO_BLK_FLAGS_DIRECT, TRUE },
 };
 
 /* The ring starts, at the place where it ended. */
@@ -100,6 +105,7 @@ rig_begin (Rig *rig)
   };
   g_autoptr (VhostReactor) reactor = vhost_reactor_get ();
   guint16 base = vhost_ring_load16 (&rig->guest.used->idx);
+  VHOST_BACKEND_PAUSE (rig->backend);
 
   vhost_backend_begin_session (rig->backend, reactor);
   vhost_backend_take_memory (rig->backend, vhost_memory_ref (rig->guest.memory));
@@ -130,6 +136,12 @@ rig_init (Rig *rig, const Kind *kind)
   g_object_set (rig->disk, "engine", kind->engine, "serial", "a serial number of 23", NULL);
   g_assert_true (vhost_virtio_blk_open (rig->disk, rig->path, kind->flags, &error));
   g_assert_no_error (error);
+  rig->worker = vhost_worker_new ();
+  if (kind->on_worker) {
+    g_assert_true (vhost_worker_start (rig->worker, NULL));
+    g_assert_true (
+        vhost_queue_set_worker (vhost_backend_get_queue (rig->backend, 0), rig->worker, &error));
+  }
   rig_begin (rig);
 }
 
@@ -141,6 +153,7 @@ rig_clear (Rig *rig)
     ;
   g_clear_object (&rig->disk);
   g_clear_object (&rig->bus);
+  g_clear_object (&rig->worker);
   g_unlink (rig->path);
   g_clear_pointer (&rig->path, g_free);
   vhost_fd_clear (&rig->image_fd);
@@ -154,6 +167,13 @@ typedef struct {
   guint32 length;
   gboolean writable;
 } Piece;
+
+static inline void
+rig_look (Rig *rig)
+{
+  VHOST_BACKEND_PAUSE (rig->backend);
+  vhost_queue_look_later (rig->vring->queue);
+}
 
 /* Makes a chain available. */
 static inline void
@@ -169,7 +189,7 @@ rig_offer (Rig *rig, const Piece *pieces, guint n)
   guest_offer (&rig->guest, head);
   rig->head = (guint16) ((head + n) % SIZE);
   rig->n_asked++;
-  vhost_queue_look_later (rig->vring->queue);
+  rig_look (rig);
 }
 
 static inline void
