@@ -29,6 +29,7 @@ vhost_chain_new (VhostQueue *queue, VhostSlot *slot)
 
   queue->generation += queue->generation == G_MAXUINT32 ? 2 : 1;
   slot->generation = queue->generation;
+  slot->written = 0;
   *chain = (VhostChain){ 1, g_object_ref (queue), slot->head, slot->generation };
   return chain;
 }

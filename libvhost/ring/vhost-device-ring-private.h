@@ -86,13 +86,12 @@ vhost_device_ring_rewind (VhostDeviceRing *ring)
   return vhost_split_device_rewind (&ring->split);
 }
 
-static inline void
+static inline guint
 vhost_device_ring_push (VhostDeviceRing *ring, VhostSlot **slots, const guint32 *lengths, guint n)
 {
   if (ring->packed)
-    vhost_packed_device_push (&ring->packed_ring, slots, lengths, n);
-  else
-    vhost_split_device_push (&ring->split, slots, lengths, n);
+    return vhost_packed_device_push (&ring->packed_ring, slots, lengths, n);
+  return vhost_split_device_push (&ring->split, slots, lengths, n);
 }
 
 static inline gboolean

@@ -55,8 +55,8 @@ void vhost_packed_device_keep_copies (VhostPackedDevice *ring);
 
 gboolean vhost_packed_device_unpop (VhostPackedDevice *ring, VhostSlot *slot);
 guint vhost_packed_device_rewind (VhostPackedDevice *ring);
-void vhost_packed_device_push (VhostPackedDevice *ring, VhostSlot **slots, const guint32 *lengths,
-                               guint n);
+guint vhost_packed_device_push (VhostPackedDevice *ring, VhostSlot **slots, const guint32 *lengths,
+                                guint n);
 gboolean vhost_packed_device_is_empty (VhostPackedDevice *ring);
 void vhost_packed_device_disable_notifications (VhostPackedDevice *ring);
 gboolean vhost_packed_device_enable_notifications (VhostPackedDevice *ring);

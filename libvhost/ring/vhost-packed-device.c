@@ -8,28 +8,27 @@
 
 #define BASE_HALF(position, wrap) ((guint32) (position) | ((wrap) ? VHOST_PACKED_WRAP : 0))
 
-/* A descriptor, fetched. */
-typedef struct {
-  guint64 addr;
-  guint32 len;
-  guint16 id;
-  guint16 flags;
-} Desc;
+typedef VhostFetchedDesc Desc;
+
+#define get_id vhost_fetched_get_third
+#define get_flags vhost_fetched_get_last
 
 /* The flags are in the second word, and say whether the rest is there: they are loaded first. */
-static inline Desc
+static VHOST_ALWAYS_INLINE Desc
 fetch_desc (const VhostPackedDesc *shared)
 {
   typedef guint64 __attribute__ ((may_alias)) AliasedWord;
   const AliasedWord *words = (const AliasedWord *) shared;
-  guint64 high = GUINT64_FROM_LE (__atomic_load_n (&words[1], __ATOMIC_ACQUIRE));
+  guint64 rest = GUINT64_FROM_LE (__atomic_load_n (&words[1], __ATOMIC_ACQUIRE));
 
-  return (Desc){
-    .addr = GUINT64_FROM_LE (__atomic_load_n (&words[0], __ATOMIC_RELAXED)),
-    .len = (guint32) high,
-    .id = (guint16) (high >> 32),
-    .flags = (guint16) (high >> 48),
-  };
+  return (Desc){ GUINT64_FROM_LE (__atomic_load_n (&words[0], __ATOMIC_RELAXED)), rest };
+}
+
+/* Of a descriptor in the ring or in an indirect table. */
+static VHOST_ALWAYS_INLINE guint32
+is_writable (Desc desc)
+{
+  return get_flags (desc) / VHOST_RING_DESC_WRITE & 1;
 }
 
 static inline gboolean
@@ -145,140 +144,267 @@ typedef struct {
   guint n; /* entries of the ring */
 } Walk;
 
+/* Where the next entry is fetched. In a batch it is kept in registers. */
+typedef struct {
+  guint16 position;
+  gboolean wrap;
+  guint n_fetched; /* entries of the chains in flight */
+} Cursor;
+
+/* Of the flags inside an indirect table only WRITE means something. */
 static gboolean
-walk_indirect (VhostPackedDevice *ring, VhostSlot *slot, Walk *walk, const Desc *desc)
+add_entries (VhostPackedDevice *ring, VhostSlot *slot, VhostRingWalk *gathered,
+             const VhostRingDesc *table, guint n)
 {
-  const VhostFetchedDesc table = { desc->addr, desc->len, desc->flags, 0 };
+  for (guint i = 0; i < n; i++) {
+    Desc entry = vhost_ring_fetch_desc (&table[i]);
+
+    if (!vhost_ring_common_add_buffer (&ring->common, slot, gathered, entry.addr,
+                                       vhost_fetched_get_length (entry), is_writable (entry)))
+      return FALSE;
+  }
+  return TRUE;
+}
+
+static VHOST_ALWAYS_INLINE const VhostRingDesc *
+get_table (VhostPackedDevice *ring, Desc desc, guint *n)
+{
+  gboolean last = (get_flags (desc) & VHOST_RING_DESC_NEXT) == 0;
+
+  return vhost_ring_common_get_table (&ring->common, desc.addr, vhost_fetched_get_length (desc),
+                                      last, n);
+}
+
+static gboolean
+walk_indirect (VhostPackedDevice *ring, VhostSlot *slot, Walk *walk, Desc desc)
+{
+  const VhostRingDesc *table;
   guint n;
 
   if (walk->n > 1)
     return set_fault (ring, VHOST_RING_FAULT_INDIRECT_NEXT, walk->n);
-  n = vhost_ring_common_copy_indirect (&ring->common, &table);
-  for (guint i = 0; i < n; i++) {
-    VhostFetchedDesc entry = vhost_ring_fetch_desc (&ring->common.indirect_copy[i]);
-
-    /* Of the flags only WRITE means something here; they lie where a split descriptor has `next`.
-     */
-    entry.flags = entry.next & VHOST_RING_DESC_WRITE;
-    if (!vhost_ring_common_add_buffer (&ring->common, slot, &walk->gathered, &entry))
-      return FALSE;
-  }
-  return n > 0;
+  table = get_table (ring, desc, &n);
+  return table != NULL && add_entries (ring, slot, &walk->gathered, table, n);
 }
 
 static gboolean
-walk_entry (VhostPackedDevice *ring, VhostSlot *slot, Walk *walk, const Desc *desc)
+walk_entry (VhostPackedDevice *ring, VhostSlot *slot, Walk *walk, Desc desc)
 {
-  const VhostFetchedDesc buffer = { desc->addr, desc->len, desc->flags, 0 };
-
   walk->n++;
-  walk->id = desc->id;
-  if (desc->flags & VHOST_RING_DESC_INDIRECT)
+  walk->id = get_id (desc);
+  if (get_flags (desc) & VHOST_RING_DESC_INDIRECT)
     return walk_indirect (ring, slot, walk, desc);
-  return vhost_ring_common_add_buffer (&ring->common, slot, &walk->gathered, &buffer);
+  return vhost_ring_common_add_buffer (&ring->common, slot, &walk->gathered, desc.addr,
+                                       vhost_fetched_get_length (desc), is_writable (desc));
 }
 
 static void
-keep_copy (VhostPackedDevice *ring, guint16 position, const Desc *desc)
+keep_copy (VhostPackedDevice *ring, guint16 position, Desc desc)
 {
-  ring->copies[position] =
-      (VhostPackedDesc){ GUINT64_TO_LE (desc->addr), GUINT32_TO_LE (desc->len),
-                         GUINT16_TO_LE (desc->id), GUINT16_TO_LE (desc->flags) };
+  ring->copies[position] = (VhostPackedDesc){
+    GUINT64_TO_LE (desc.addr),
+    GUINT32_TO_LE (vhost_fetched_get_length (desc)),
+    GUINT16_TO_LE (get_id (desc)),
+    GUINT16_TO_LE (get_flags (desc)),
+  };
 }
 
-/* A chain of several entries, or an unusual one; @desc is its first. It can be no longer than what
- * the entries in flight leave of the ring. */
-static G_GNUC_NO_INLINE gboolean
-walk_slowly (VhostPackedDevice *ring, VhostSlot *slot, Desc desc)
+static VHOST_ALWAYS_INLINE gboolean
+fill_slot (VhostPackedDevice *ring, VhostSlot *slot, const VhostRingWalk *gathered, guint16 id,
+           guint n)
 {
-  guint room = ring->common.size - ring->n_fetched;
-  guint16 position = ring->avail_position;
-  gboolean wrap = ring->avail_wrap;
-  Walk walk = { .n = 0 };
+  slot->head = id;
+  slot->n_descs = (guint16) n;
+  return vhost_ring_common_fill_slot (&ring->common, slot, gathered);
+}
 
+/* Goes on from @desc with whatever may come. A chain can be no longer than what the entries in
+ * flight leave of the ring. The walk so far has put one piece for each entry. */
+static G_GNUC_NO_INLINE gboolean
+walk_slowly (VhostPackedDevice *ring, VhostSlot *slot, VhostRingWalk gathered, Cursor cursor,
+             Desc desc)
+{
+  guint room = ring->common.size - cursor.n_fetched;
+  Walk walk = { .gathered = gathered, .n = gathered.n };
+
+  slot->first = cursor.position;
+  vhost_packed_advance (&cursor.position, &cursor.wrap, walk.n, ring->common.size);
   for (;;) {
     if (walk.n == room)
       return set_fault (ring, VHOST_RING_FAULT_LOOP, walk.n);
     if (ring->copies != NULL)
-      keep_copy (ring, position, &desc);
-    if (!walk_entry (ring, slot, &walk, &desc))
+      keep_copy (ring, cursor.position, desc);
+    if (!walk_entry (ring, slot, &walk, desc))
       return FALSE;
-    if (!(desc.flags & VHOST_RING_DESC_NEXT))
-      break;
-    vhost_packed_advance (&position, &wrap, 1, ring->common.size);
-    desc = fetch_desc (&ring->desc[position]);
+    if (!(get_flags (desc) & VHOST_RING_DESC_NEXT))
+      return fill_slot (ring, slot, &walk.gathered, walk.id, walk.n);
+    vhost_packed_advance (&cursor.position, &cursor.wrap, 1, ring->common.size);
+    desc = fetch_desc (&ring->desc[cursor.position]);
   }
-  slot->head = walk.id;
-  slot->first = ring->avail_position;
-  slot->n_descs = (guint16) walk.n;
-  slot->written = 0;
-  return vhost_ring_common_fill_slot (&ring->common, slot, &walk.gathered);
 }
 
-/* One buffer of one kind in the region that was used last: the rest is done elsewhere. */
-static inline gboolean
-walk_chain (VhostPackedDevice *ring, VhostSlot *slot, const Desc *desc)
+/* Goes on with @n entries of a table. */
+static G_GNUC_NO_INLINE gboolean
+walk_table_slowly (VhostPackedDevice *ring, VhostSlot *slot, VhostRingWalk walk, Desc entry,
+                   const VhostRingDesc *table, guint n)
 {
-  const VhostSpan *span = ring->common.hint;
-  guint64 offset = desc->addr - span->start;
-  gboolean writable = (desc->flags & VHOST_RING_DESC_WRITE) != 0;
+  return vhost_ring_common_add_buffer (&ring->common, slot, &walk, entry.addr,
+                                       vhost_fetched_get_length (entry), is_writable (entry)) &&
+         add_entries (ring, slot, &walk, table, n) &&
+         vhost_ring_common_fill_slot (&ring->common, slot, &walk);
+}
 
-  if ((desc->flags & (VHOST_RING_DESC_INDIRECT | VHOST_RING_DESC_NEXT)) != 0 ||
-      ring->copies != NULL || offset >= span->size ||
-      (guint64) desc->len - 1 >= span->size - offset)
-    return walk_slowly (ring, slot, *desc);
+static VHOST_ALWAYS_INLINE gboolean
+put_plain (VhostPackedDevice *ring, VhostSlot *slot, guint i, Desc desc)
+{
+  return vhost_ring_common_put_plain (&ring->common, &slot->iov[i], desc.addr,
+                                      vhost_fetched_get_length (desc));
+}
 
-  slot->iov[0].iov_base = span->host + offset;
-  slot->iov[0].iov_len = desc->len;
-  slot->n_readable = !writable;
-  slot->n_writable = writable;
-  slot->readable_size = writable ? 0 : desc->len;
-  slot->writable_size = writable ? desc->len : 0;
-  slot->written = 0;
-  slot->head = desc->id;
+static VHOST_ALWAYS_INLINE gboolean
+fill_slot_with_two (VhostSlot *slot, Desc first, Desc second)
+{
+  return vhost_ring_fill_slot_with_two (slot, vhost_fetched_get_length (first), is_writable (first),
+                                        vhost_fetched_get_length (second), is_writable (second));
+}
+
+/* The entries of a table, which follow one another. */
+static VHOST_ALWAYS_INLINE gboolean
+walk_entries (VhostPackedDevice *ring, VhostSlot *slot, const VhostRingDesc *table, guint n)
+{
+  VhostRingWalk walk = { 0 };
+
+  for (guint i = 0; i < n; i++) {
+    Desc entry = vhost_ring_fetch_desc (&table[i]);
+
+    if (!vhost_ring_common_add_plain (&ring->common, slot->iov, &walk, entry.addr,
+                                      vhost_fetched_get_length (entry), is_writable (entry)))
+      return walk_table_slowly (ring, slot, walk, entry, table + i + 1, n - i - 1);
+  }
+  return vhost_ring_common_fill_slot (&ring->common, slot, &walk);
+}
+
+/* A chain that is one indirect descriptor. */
+static G_GNUC_NO_INLINE gboolean
+walk_table (VhostPackedDevice *ring, VhostSlot *slot, guint64 addr, guint64 rest)
+{
+  const Desc desc = { addr, rest };
+  guint n;
+  const VhostRingDesc *table = get_table (ring, desc, &n);
+
+  slot->head = get_id (desc);
   slot->n_descs = 1;
+  return table != NULL && walk_entries (ring, slot, table, n);
+}
+
+/* A chain of several entries, or in several regions: goes on from @desc, with what is in @slot. */
+static G_GNUC_NO_INLINE gboolean
+walk_on (VhostPackedDevice *ring, VhostSlot *slot, Cursor cursor, guint64 addr, guint64 rest)
+{
+  Desc desc = { addr, rest };
+  VhostRingWalk walk = vhost_ring_resume_walk (slot);
+  guint room = ring->common.size - cursor.n_fetched;
+
+  for (;;) {
+    guint position;
+
+    if (walk.n == room || (get_flags (desc) & VHOST_RING_DESC_INDIRECT) || ring->copies != NULL ||
+        !vhost_ring_common_add_plain (&ring->common, slot->iov, &walk, desc.addr,
+                                      vhost_fetched_get_length (desc), is_writable (desc)))
+      return walk_slowly (ring, slot, walk, cursor, desc);
+    if (!(get_flags (desc) & VHOST_RING_DESC_NEXT))
+      return fill_slot (ring, slot, &walk, get_id (desc), walk.n);
+    position = cursor.position + walk.n;
+    position -= position < ring->common.size ? 0 : ring->common.size;
+    desc = fetch_desc (&ring->desc[position]);
+  }
+}
+
+/* This is where the time goes: chains of one and of two buffers are done here, whatever is more or
+ * unusual elsewhere. */
+static VHOST_ALWAYS_INLINE gboolean
+walk_chain (VhostPackedDevice *ring, VhostSlot *slot, Cursor cursor, Desc first)
+{
+  guint position = cursor.position + 1u;
+  Desc second;
+
+  if ((get_flags (first) & VHOST_RING_DESC_INDIRECT) && ring->copies == NULL)
+    return walk_table (ring, slot, first.addr, first.rest);
+  if (G_UNLIKELY (ring->copies != NULL) || !put_plain (ring, slot, 0, first)) {
+    vhost_ring_clear_slot (slot);
+    return walk_on (ring, slot, cursor, first.addr, first.rest);
+  }
+  vhost_ring_fill_slot_with_one (slot, vhost_fetched_get_length (first), is_writable (first));
+  slot->head = get_id (first);
+  slot->n_descs = 1;
+  if (!(get_flags (first) & VHOST_RING_DESC_NEXT))
+    return TRUE;
+  second = fetch_desc (&ring->desc[position < ring->common.size ? position : 0]);
+  if ((get_flags (second) & (VHOST_RING_DESC_INDIRECT | VHOST_RING_DESC_NEXT)) != 0 ||
+      cursor.n_fetched + 1 >= ring->common.size || !put_plain (ring, slot, 1, second) ||
+      !fill_slot_with_two (slot, first, second))
+    return walk_on (ring, slot, cursor, second.addr, second.rest);
+  slot->head = get_id (second);
+  slot->n_descs = 2;
   return TRUE;
 }
 
 /* --- Pop ----------------------------------------------------------------------------------- */
 
+/* Takes note of what was popped: all up to @now. */
 static inline void
-commit_chain (VhostPackedDevice *ring, VhostSlot *slot)
+commit (VhostPackedDevice *ring, Cursor now, guint n)
+{
+  guint n_descs = now.n_fetched - ring->n_fetched;
+  guint n_seen = MIN (ring->n_seen, n_descs);
+
+  ring->avail_position = now.position;
+  ring->avail_wrap = now.wrap;
+  ring->n_fetched = now.n_fetched;
+  ring->n_seen -= n_seen;
+  ring->n_seen_total += n_descs - n_seen;
+  ring->common.n_popped += n;
+  ring->common.n_in_flight += n;
+}
+
+/* Pops up to @n chains, for which there are slots. */
+static inline guint
+pop_ready (VhostPackedDevice *ring, VhostSlot **slots, guint n)
 {
   VhostRingCommon *common = &ring->common;
-  guint n_seen = MIN (ring->n_seen, slot->n_descs);
+  Cursor cursor = { ring->avail_position, ring->avail_wrap, ring->n_fetched };
+  guint i;
 
-  ring->n_fetched += slot->n_descs;
-  ring->n_seen -= n_seen;
-  ring->n_seen_total += slot->n_descs - n_seen;
-  vhost_packed_advance (&ring->avail_position, &ring->avail_wrap, slot->n_descs, common->size);
-  common->by_head[slot->head] = slot;
-  slot->position = common->n_popped++;
-  common->n_in_flight++;
-  common->n_free--;
+  for (i = 0; i < n && cursor.n_fetched < common->size; i++) {
+    Desc desc = fetch_desc (&ring->desc[cursor.position]);
+    VhostSlot *slot = slots[i];
+
+    if (!is_available (get_flags (desc), cursor.wrap) || !walk_chain (ring, slot, cursor, desc) ||
+        G_UNLIKELY (!vhost_ring_common_check_head (common, slot->head)))
+      break;
+    common->by_head[slot->head] = slot;
+    slot->position = common->n_popped + i;
+    cursor.n_fetched += slot->n_descs;
+    vhost_packed_advance (&cursor.position, &cursor.wrap, slot->n_descs, common->size);
+  }
+  commit (ring, cursor, i);
+  return i;
 }
 
 guint
 vhost_packed_device_pop (VhostPackedDevice *ring, VhostSlot **slots, guint max)
 {
   VhostRingCommon *common = &ring->common;
-  guint n = 0;
+  guint n;
 
   if (vhost_ring_common_is_broken (common))
     return 0;
-  while (n < max && ring->n_fetched < common->size) {
-    Desc desc = fetch_desc (&ring->desc[ring->avail_position]);
-    VhostSlot *slot;
-
-    if (!is_available (desc.flags, ring->avail_wrap) ||
-        vhost_ring_common_reserve_slots (common, 1) == 0)
-      break;
-    slot = common->free_slots[common->n_free - 1];
-    if (!walk_chain (ring, slot, &desc) || !vhost_ring_common_check_head (common, slot->head))
-      break;
-    commit_chain (ring, slot);
-    slots[n++] = slot;
-  }
+  max = MIN (max, common->size - ring->n_fetched);
+  if (G_UNLIKELY (common->n_free < max))
+    vhost_ring_common_add_free_slots (common, max);
+  vhost_ring_common_take_slots (common, slots, max);
+  n = pop_ready (ring, slots, max);
+  vhost_ring_common_return_slots (common, slots + n, max - n);
   return n;
 }
 
@@ -296,15 +422,12 @@ vhost_packed_device_refetch (VhostPackedDevice *ring, const VhostPackedDesc *cop
   for (guint i = 0; i < n; i++) {
     Desc desc = fetch_desc (&copies[i]);
 
-    if ((desc.flags & VHOST_RING_DESC_INDIRECT) && n > 1)
+    if ((get_flags (desc) & VHOST_RING_DESC_INDIRECT) && n > 1)
       return set_fault (ring, VHOST_RING_FAULT_INDIRECT_NEXT, n);
-    if (!walk_entry (ring, taken, &walk, &desc))
+    if (!walk_entry (ring, taken, &walk, desc))
       return FALSE;
   }
-  taken->head = walk.id;
-  taken->n_descs = (guint16) n;
-  taken->written = 0;
-  if (!vhost_ring_common_fill_slot (common, taken, &walk.gathered) ||
+  if (!fill_slot (ring, taken, &walk.gathered, walk.id, walk.n) ||
       !vhost_ring_common_check_head (common, taken->head))
     return FALSE;
   vhost_ring_common_commit_refetched (common, taken);
@@ -336,6 +459,7 @@ vhost_packed_device_unpop (VhostPackedDevice *ring, VhostSlot *slot)
     ring->n_fetched -= slot->n_descs;
     ring->n_seen += slot->n_descs;
   }
+  vhost_ring_common_keep_budget (common, &slot, 1);
   vhost_ring_common_free_slot (common, slot);
   common->n_popped--;
   common->n_in_flight--;
@@ -354,37 +478,64 @@ vhost_packed_device_rewind (VhostPackedDevice *ring)
 
 /* --- Push ---------------------------------------------------------------------------------- */
 
-static inline guint16
-get_used_flags (gboolean wrap, guint32 length)
+/* Length, id and flags of an entry as one word: nobody sees a part of it. */
+static inline guint64
+make_used (const VhostSlot *slot, guint32 length, gboolean wrap)
 {
-  return (wrap ? VHOST_PACKED_DESC_AVAIL | VHOST_PACKED_DESC_USED : 0) |
-         (length > 0 ? VHOST_RING_DESC_WRITE : 0);
+  guint64 flags = wrap ? VHOST_PACKED_DESC_AVAIL | VHOST_PACKED_DESC_USED : 0;
+
+  length = MIN (length, slot->writable_size);
+  if (length > 0)
+    flags |= VHOST_RING_DESC_WRITE;
+  return GUINT64_TO_LE (length | (guint64) slot->head << 32 | flags << 48);
 }
 
-/* The flags of the first entry are written last: the driver sees all of the batch, or nothing. */
-void
+static inline guint64 *
+get_used_word (VhostPackedDesc *desc)
+{
+  return (guint64 *) &desc->len;
+}
+
+/* The first entry is written last: the driver sees all of the batch, or nothing. */
+guint
 vhost_packed_device_push (VhostPackedDevice *ring, VhostSlot **slots, const guint32 *lengths,
                           guint n)
 {
-  VhostPackedDesc *first = &ring->desc[ring->used_position];
-  guint16 first_flags = n > 0 ? get_used_flags (ring->used_wrap, lengths[0]) : 0;
+  VhostRingCommon *common = &ring->common;
+  VhostSlot **free_slots = common->free_slots + common->n_free;
+  VhostSlot **by_head = common->by_head;
+  guint64 *first = get_used_word (&ring->desc[ring->used_position]);
+  guint16 position = ring->used_position;
+  gboolean wrap = ring->used_wrap;
+  guint64 first_word = 0;
+  guint n_pushed = 0, n_descs = 0;
 
+  vhost_ring_common_keep_budget (common, slots, n);
   for (guint i = 0; i < n; i++) {
-    VhostPackedDesc *desc = &ring->desc[ring->used_position];
-    guint n_descs = slots[i]->n_descs;
+    VhostSlot *slot = slots[i];
+    guint64 word = make_used (slot, lengths[i], wrap);
 
-    desc->id = GUINT16_TO_LE (slots[i]->head);
-    desc->len = GUINT32_TO_LE (lengths[i]);
-    if (i > 0)
-      vhost_ring_store16 (&desc->flags, get_used_flags (ring->used_wrap, lengths[i]));
-    vhost_packed_advance (&ring->used_position, &ring->used_wrap, n_descs, ring->common.size);
-    ring->n_fetched -= n_descs;
-    ring->n_unsignalled += n_descs;
-    vhost_ring_common_free_slot (&ring->common, slots[i]);
+    if (G_UNLIKELY (by_head[slot->head] != slot))
+      continue;
+    by_head[slot->head] = NULL;
+    *free_slots++ = slot;
+    if (n_pushed == 0)
+      first_word = word;
+    else
+      __atomic_store_n (get_used_word (&ring->desc[position]), word, __ATOMIC_RELAXED);
+    vhost_packed_advance (&position, &wrap, slot->n_descs, common->size);
+    n_descs += slot->n_descs;
+    n_pushed++;
   }
-  ring->common.n_in_flight -= n;
-  if (G_LIKELY (n > 0))
-    vhost_ring_store16_release (&first->flags, first_flags);
+  ring->used_position = position;
+  ring->used_wrap = wrap;
+  ring->n_fetched -= n_descs;
+  ring->n_unsignalled += n_descs;
+  common->n_in_flight -= n_pushed;
+  common->n_free += n_pushed;
+  if (G_LIKELY (n_pushed > 0))
+    __atomic_store_n (first, first_word, __ATOMIC_RELEASE);
+  return n_pushed;
 }
 
 /* --- Notifications ------------------------------------------------------------------------- */

@@ -108,29 +108,51 @@ pin_new (VhostMemory *memory)
 }
 
 static void
-free_unused_pin (VhostQueue *self, VhostQueuePin *pin)
+pin_free (VhostQueuePin *pin)
 {
-  if (pin == NULL || pin == self->pin || pin->count > 0)
-    return;
   vhost_memory_unref (pin->memory);
   g_free (pin);
 }
 
-void
-vhost_queue_unpin (VhostQueue *self, VhostSlot *slot)
+/* Another table takes its place: what is in flight goes on under this one. */
+static void
+retire_pin (VhostQueue *self, VhostQueuePin *pin)
 {
-  VhostQueuePin *pin = g_steal_pointer (&slot->pin);
+  const VhostRingCommon *common = &self->ring.common;
 
-  if (pin != NULL && --pin->count == 0)
-    free_unused_pin (self, pin);
+  for (guint i = 0; common->n_in_flight > 0 && i < common->size; i++) {
+    VhostSlot *slot = common->by_head[i];
+
+    if (slot == NULL || slot->completed || slot->pin != NULL)
+      continue;
+    slot->pin = pin;
+    pin->count++;
+  }
+  self->n_pinned += pin->count;
+  if (pin->count == 0)
+    pin_free (pin);
+}
+
+void
+vhost_queue_unpin_slow (VhostQueue *self, VhostSlot *const *slots, guint n)
+{
+  for (guint i = 0; i < n; i++) {
+    VhostQueuePin *pin = g_steal_pointer (&slots[i]->pin);
+
+    if (pin == NULL)
+      continue;
+    self->n_pinned--;
+    if (--pin->count == 0)
+      pin_free (pin);
+  }
 }
 
 static void
 unpin_all (VhostQueue *self)
 {
-  for (guint i = 0; self->ring.common.n_in_flight > 0 && i < self->ring.common.size; i++) {
+  for (guint i = 0; self->n_pinned > 0 && i < self->ring.common.size; i++) {
     if (self->ring.common.by_head[i] != NULL)
-      vhost_queue_unpin (self, self->ring.common.by_head[i]);
+      vhost_queue_unpin_slow (self, &self->ring.common.by_head[i], 1);
   }
 }
 
@@ -162,7 +184,7 @@ release_ring (VhostQueue *self)
   vhost_queue_forget_tracking (self);
   vhost_device_ring_clear (&self->ring);
   self->pin = NULL;
-  free_unused_pin (self, pin);
+  pin_free (pin);
   g_array_set_size (self->held, 0);
   g_clear_pointer (&self->reactor, vhost_reactor_unref);
   self->started = FALSE;
@@ -245,7 +267,7 @@ vhost_queue_set_memory (VhostQueue *self, VhostMemory *memory)
   if (!vhost_queue_has_ring (self))
     return TRUE;
   self->pin = pin_new (memory);
-  free_unused_pin (self, old);
+  retire_pin (self, old);
   self->sigbus_seen = 0;
   self->paused = !locate_parts (&self->setup, memory, &parts, NULL);
   if (self->paused)

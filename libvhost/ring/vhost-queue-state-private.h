@@ -9,7 +9,8 @@
 #include "ring/vhost-inflight-private.h"
 #include "ring/vhost-worker-private.h"
 
-/* A memory table and how many chains that were popped under it are in flight. */
+/* A memory table; of one that is not the present one any more, how many chains that were popped
+ * under it are in flight. Their slots name it. */
 typedef struct {
   VhostMemory *memory;
   guint count;
@@ -52,7 +53,8 @@ struct _VhostQueue {
   VhostDeviceRing ring;
   VhostQueueTracking *tracking; /* NULL: not recorded */
   VhostQueueSetup setup;
-  VhostQueuePin *pin; /* NULL when neither started nor stopping */
+  VhostQueuePin *pin; /* the present table; NULL when neither started nor stopping */
+  guint n_pinned;     /* chains in flight that were popped under another one */
   VhostReactor *reactor;
   VhostWatch *watch;
   VhostTask look_task;
@@ -104,7 +106,15 @@ void vhost_queue_push_slots (VhostQueue *queue, VhostSlot **slots, const guint32
 
 /* vhost-queue-control.c */
 void vhost_queue_complete_stop_when_drained (VhostQueue *queue);
-void vhost_queue_unpin (VhostQueue *queue, VhostSlot *slot);
+void vhost_queue_unpin_slow (VhostQueue *queue, VhostSlot *const *slots, guint n);
+
+/* @slots complete: lets go of the memory tables that nothing else was popped under. */
+static inline void
+vhost_queue_unpin (VhostQueue *queue, VhostSlot *const *slots, guint n)
+{
+  if (G_UNLIKELY (queue->n_pinned > 0))
+    vhost_queue_unpin_slow (queue, slots, n);
+}
 
 /* vhost-queue-dispatch.c */
 void vhost_queue_kick_release (VhostQueueKick *kick);

@@ -307,18 +307,6 @@ vhost_queue_get_n_in_flight (VhostQueue *self)
 
 /* --- Pop ----------------------------------------------------------------------------------- */
 
-static guint
-pin_slots (VhostQueue *self, VhostSlot **slots, guint n)
-{
-  VhostQueuePin *pin = self->pin;
-
-  for (guint i = 0; i < n; i++)
-    slots[i]->pin = pin;
-  pin->count += n;
-  vhost_queue_count (&self->n_chains, n);
-  return n;
-}
-
 /* What was read while memory went away may be zeros that no driver wrote: give it back, and break.
  */
 static gboolean
@@ -358,7 +346,8 @@ vhost_queue_pop_slots (VhostQueue *self, VhostSlot **slots, guint max)
   }
   if (self->dispatching)
     self->budget -= n;
-  return pin_slots (self, slots, n);
+  vhost_queue_count (&self->n_chains, n);
+  return n;
 }
 
 /**
@@ -410,7 +399,7 @@ vhost_queue_unpop (VhostQueue *self, VhostChain *chain)
   if (slot == NULL || !vhost_queue_unpop_ring (self, slot))
     return FALSE;
   slot->generation = 0;
-  vhost_queue_unpin (self, slot);
+  vhost_queue_unpin (self, &slot, 1);
   vhost_queue_count (&self->n_chains, (guint64) -1);
   if (self->draining)
     vhost_queue_complete_stop_when_drained (self);
@@ -425,6 +414,8 @@ hold_back (VhostQueue *self, VhostSlot *slot, guint32 length)
 {
   const VhostQueueHeld held = { slot->head, length };
 
+  if (self->ring.common.by_head[slot->head] != slot || slot->completed)
+    return;
   slot->completed = TRUE;
   g_array_append_val (self->held, held);
 }
@@ -432,8 +423,7 @@ hold_back (VhostQueue *self, VhostSlot *slot, guint32 length)
 void
 vhost_queue_push_slots (VhostQueue *self, VhostSlot **slots, const guint32 *lengths, guint n)
 {
-  for (guint i = 0; i < n; i++)
-    vhost_queue_unpin (self, slots[i]);
+  vhost_queue_unpin (self, slots, n);
   if (G_UNLIKELY (self->paused)) {
     for (guint i = 0; i < n; i++)
       hold_back (self, slots[i], lengths[i]);

@@ -38,6 +38,7 @@ vhost_ring_common_init (VhostRingCommon *common, guint16 size, gboolean event_id
 
   *common = (VhostRingCommon){ .size = size, .event_idx = event_idx, .indirect = indirect };
   common->hint = &no_span;
+  common->table_hint = &no_span;
   common->slots_block = g_malloc0 (size * sizeof (VhostSlot) + SLOT_ALIGNMENT - 1);
   address = ((gsize) common->slots_block + SLOT_ALIGNMENT - 1) & ~(gsize) (SLOT_ALIGNMENT - 1);
   common->slots = (VhostSlot *) address;
@@ -64,6 +65,7 @@ vhost_ring_common_set_memory (VhostRingCommon *common, const VhostMemory *memory
 {
   common->memory = memory;
   common->hint = &no_span;
+  common->table_hint = &no_span;
 }
 
 /* Slots are set up when they are first needed: a large ring that is hardly filled costs little. */
@@ -111,16 +113,14 @@ vhost_ring_common_list_latest (VhostRingCommon *common)
 /* --- Buffers ------------------------------------------------------------------------------- */
 
 gboolean
-vhost_ring_common_fill_slot (VhostRingCommon *common, VhostSlot *slot, const VhostRingWalk *walk)
+vhost_ring_common_move_hint (VhostRingCommon *common, guint64 address)
 {
-  guint64 total = walk->readable_size + walk->writable_size;
+  const VhostSpan *span =
+      vhost_span_search (common->memory->by_guest, common->memory->n_regions, address);
 
-  if (total > G_MAXUINT32)
-    return vhost_ring_common_set_fault (common, VHOST_RING_FAULT_TOO_LONG, total);
-  slot->n_readable = (guint16) walk->n_readable;
-  slot->n_writable = (guint16) walk->n_writable;
-  slot->readable_size = (guint32) walk->readable_size;
-  slot->writable_size = (guint32) walk->writable_size;
+  if (span == NULL)
+    return FALSE;
+  common->hint = span;
   return TRUE;
 }
 
@@ -147,23 +147,19 @@ grow_iov (VhostRingCommon *common, VhostSlot *slot)
 static void
 append_iov (VhostSlot *slot, VhostRingWalk *walk, guint8 *host, guint32 length, gboolean writable)
 {
-  slot->iov[walk->n_readable + walk->n_writable] = (struct iovec){ host, length };
+  slot->iov[walk->n++] = (struct iovec){ host, length };
+  walk->size += length;
   if (writable) {
     walk->n_writable++;
     walk->writable_size += length;
-  } else {
-    walk->n_readable++;
-    walk->readable_size += length;
   }
 }
 
 gboolean
 vhost_ring_common_add_buffer (VhostRingCommon *common, VhostSlot *slot, VhostRingWalk *walk,
-                              const VhostFetchedDesc *desc)
+                              guint64 address, guint32 length, gboolean writable)
 {
-  gboolean writable = (desc->flags & VHOST_RING_DESC_WRITE) != 0;
-  guint64 address = desc->addr;
-  guint32 left = desc->len;
+  guint32 left = length;
 
   if (!writable && walk->n_writable > 0)
     return vhost_ring_common_set_fault (common, VHOST_RING_FAULT_ORDER, address);
@@ -177,7 +173,7 @@ vhost_ring_common_add_buffer (VhostRingCommon *common, VhostSlot *slot, VhostRin
 
     if (host == NULL)
       return vhost_ring_common_set_fault (common, VHOST_RING_FAULT_ADDRESS, address);
-    if (walk->n_readable + walk->n_writable == slot->n_room && !grow_iov (common, slot))
+    if (walk->n == slot->n_room && !grow_iov (common, slot))
       return FALSE;
 
     piece = (guint32) MIN (left, contiguous);
@@ -191,11 +187,9 @@ vhost_ring_common_add_buffer (VhostRingCommon *common, VhostSlot *slot, VhostRin
 /* --- Indirect tables ----------------------------------------------------------------------- */
 
 static gboolean
-copy_table (VhostRingCommon *common, const VhostFetchedDesc *desc)
+copy_table (VhostRingCommon *common, guint64 address, gsize left)
 {
   guint8 *to = (guint8 *) common->indirect_copy;
-  guint64 address = desc->addr;
-  gsize left = desc->len;
 
   if (address + (left - 1) < address)
     return vhost_ring_common_set_fault (common, VHOST_RING_FAULT_ADDRESS, address);
@@ -203,7 +197,7 @@ copy_table (VhostRingCommon *common, const VhostFetchedDesc *desc)
   while (left > 0) {
     guint64 contiguous;
     const guint8 *host =
-        vhost_memory_find_guest (common->memory, &common->hint, address, &contiguous);
+        vhost_memory_find_guest (common->memory, &common->table_hint, address, &contiguous);
     gsize piece;
 
     if (host == NULL)
@@ -221,25 +215,32 @@ copy_table (VhostRingCommon *common, const VhostFetchedDesc *desc)
 /* A table should not have more entries than the queue, but Linux makes it as long as the request
  * is. */
 static gboolean
-check_table_size (VhostRingCommon *common, const VhostFetchedDesc *desc)
+check_table (VhostRingCommon *common, guint64 address, guint32 length, gboolean last)
 {
   guint most = MAX (common->size, VHOST_RING_MAX_IOVECS);
 
-  if (desc->len > 0 && desc->len % sizeof (VhostRingDesc) == 0 &&
-      desc->len <= VHOST_RING_DESC_BYTES (most))
-    return TRUE;
-  return vhost_ring_common_set_fault (common, VHOST_RING_FAULT_INDIRECT_SIZE, desc->len);
+  if (!common->indirect)
+    return vhost_ring_common_set_fault (common, VHOST_RING_FAULT_INDIRECT_OFF, address);
+  if (!last)
+    return vhost_ring_common_set_fault (common, VHOST_RING_FAULT_INDIRECT_NEXT, address);
+  if (length == 0 || length % sizeof (VhostRingDesc) != 0 || length > VHOST_RING_DESC_BYTES (most))
+    return vhost_ring_common_set_fault (common, VHOST_RING_FAULT_INDIRECT_SIZE, length);
+  return TRUE;
 }
 
-guint
-vhost_ring_common_copy_indirect (VhostRingCommon *common, const VhostFetchedDesc *desc)
+const VhostRingDesc *
+vhost_ring_common_find_table (VhostRingCommon *common, guint64 address, guint32 length,
+                              gboolean last, guint *n)
 {
-  if (!common->indirect)
-    return vhost_ring_common_set_fault (common, VHOST_RING_FAULT_INDIRECT_OFF, desc->addr);
-  if (desc->flags & VHOST_RING_DESC_NEXT)
-    return vhost_ring_common_set_fault (common, VHOST_RING_FAULT_INDIRECT_NEXT, desc->next);
-  if (!check_table_size (common, desc))
-    return 0;
-  make_table_room (common, desc->len / sizeof (VhostRingDesc));
-  return copy_table (common, desc) ? desc->len / sizeof (VhostRingDesc) : 0;
+  guint64 contiguous;
+  const guint8 *host;
+
+  *n = length / sizeof (VhostRingDesc);
+  if (!check_table (common, address, length, last))
+    return NULL;
+  host = vhost_memory_find_guest (common->memory, &common->table_hint, address, &contiguous);
+  if (host != NULL && contiguous >= length && (gsize) host % sizeof (guint64) == 0)
+    return (const VhostRingDesc *) host;
+  make_table_room (common, *n);
+  return copy_table (common, address, length) ? common->indirect_copy : NULL;
 }

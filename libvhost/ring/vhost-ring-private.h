@@ -8,6 +8,9 @@
 #include "memory/vhost-memory-private.h"
 #include "ring/vhost-slot.h"
 
+/* The fast paths, which are to keep what they work with in registers. */
+#define VHOST_ALWAYS_INLINE inline __attribute__ ((always_inline))
+
 #define VHOST_RING_MAX_SIZE 32768
 #define VHOST_RING_MAX_IOVECS 1024 /* of one chain; UIO_MAXIOV */
 

@@ -41,9 +41,10 @@ gboolean vhost_split_device_unpop (VhostSplitDevice *ring, VhostSlot *slot);
  * returns how many are left in flight. Touches no guest memory. */
 guint vhost_split_device_rewind (VhostSplitDevice *ring);
 
-/* Writes used elements and publishes the index once. lengths[i] has been clamped by the caller. */
-void vhost_split_device_push (VhostSplitDevice *ring, VhostSlot **slots, const guint32 *lengths,
-                              guint n);
+/* Writes used elements and publishes the index once. A length is clamped to what the chain can
+ * hold; a slot that is not in flight is left out. Returns how many were pushed. */
+guint vhost_split_device_push (VhostSplitDevice *ring, VhostSlot **slots, const guint32 *lengths,
+                               guint n);
 
 /* Is there nothing that was made available and not popped? Loads avail.idx. */
 gboolean vhost_split_device_is_empty (VhostSplitDevice *ring);

@@ -8,6 +8,15 @@
 
 typedef VhostFetchedDesc Desc;
 
+#define get_flags vhost_fetched_get_third
+#define get_next vhost_fetched_get_last
+
+static VHOST_ALWAYS_INLINE guint32
+is_writable (Desc desc)
+{
+  return get_flags (desc) / VHOST_RING_DESC_WRITE & 1;
+}
+
 static inline gboolean
 set_fault (VhostSplitDevice *ring, VhostRingFault fault, guint64 value)
 {
@@ -80,115 +89,138 @@ typedef struct {
 } Walk;
 
 static gboolean
-enter_indirect_table (VhostSplitDevice *ring, Walk *walk, const Desc *desc)
+enter_indirect_table (VhostSplitDevice *ring, Walk *walk, Desc desc)
 {
+  gboolean last = (get_flags (desc) & VHOST_RING_DESC_NEXT) == 0;
+
   if (walk->table != ring->desc)
-    return set_fault (ring, VHOST_RING_FAULT_INDIRECT_NESTED, desc->addr);
-  walk->n_table = walk->n_left = vhost_ring_common_copy_indirect (&ring->common, desc);
-  walk->table = ring->common.indirect_copy;
-  return walk->n_table > 0;
+    return set_fault (ring, VHOST_RING_FAULT_INDIRECT_NESTED, desc.addr);
+  walk->table = vhost_ring_common_get_table (&ring->common, desc.addr,
+                                             vhost_fetched_get_length (desc), last, &walk->n_table);
+  walk->n_left = walk->n_table;
+  return walk->table != NULL;
 }
 
 /* May the walk go on to the descriptor that @desc names? */
 static gboolean
-check_next (VhostSplitDevice *ring, const Walk *walk, const Desc *desc)
+check_next (VhostSplitDevice *ring, const Walk *walk, Desc desc)
 {
-  if (desc->next >= walk->n_table)
-    return set_fault (ring, VHOST_RING_FAULT_NEXT_RANGE, desc->next);
+  if (get_next (desc) >= walk->n_table)
+    return set_fault (ring, VHOST_RING_FAULT_NEXT_RANGE, get_next (desc));
   if (walk->n_left == 0)
-    return set_fault (ring, VHOST_RING_FAULT_LOOP, desc->next);
+    return set_fault (ring, VHOST_RING_FAULT_LOOP, get_next (desc));
   return TRUE;
 }
 
-/* Goes on from @desc, which has been fetched, with whatever may come. */
-static gboolean
-walk_slowly (VhostSplitDevice *ring, VhostSlot *slot, Walk *walk, Desc desc)
+/* Goes on from @desc with whatever may come. The walk so far has put one piece for each descriptor.
+ */
+static G_GNUC_NO_INLINE gboolean
+walk_slowly (VhostSplitDevice *ring, VhostSlot *slot, VhostRingWalk gathered,
+             const VhostRingDesc *table, guint n_table, Desc desc)
 {
-  if (walk->n_left == 0)
-    return set_fault (ring, VHOST_RING_FAULT_LOOP, slot->n_room);
+  Walk walk = { gathered, table, n_table, n_table - MIN (gathered.n, n_table) };
+
+  if (walk.n_left == 0)
+    return set_fault (ring, VHOST_RING_FAULT_LOOP, gathered.n);
   for (;;) {
     guint index = 0;
 
-    walk->n_left--;
-    if (desc.flags & VHOST_RING_DESC_INDIRECT) {
-      if (!enter_indirect_table (ring, walk, &desc))
+    walk.n_left--;
+    if (get_flags (desc) & VHOST_RING_DESC_INDIRECT) {
+      if (!enter_indirect_table (ring, &walk, desc))
         return FALSE;
     } else {
-      if (!vhost_ring_common_add_buffer (&ring->common, slot, &walk->gathered, &desc))
+      if (!vhost_ring_common_add_buffer (&ring->common, slot, &walk.gathered, desc.addr,
+                                         vhost_fetched_get_length (desc), is_writable (desc)))
         return FALSE;
-      if (!(desc.flags & VHOST_RING_DESC_NEXT))
-        return vhost_ring_common_fill_slot (&ring->common, slot, &walk->gathered);
-      if (!check_next (ring, walk, &desc))
+      if (!(get_flags (desc) & VHOST_RING_DESC_NEXT))
+        return vhost_ring_common_fill_slot (&ring->common, slot, &walk.gathered);
+      if (!check_next (ring, &walk, desc))
         return FALSE;
-      index = desc.next;
+      index = get_next (desc);
     }
-    desc = vhost_ring_fetch_desc (&walk->table[index]);
+    desc = vhost_ring_fetch_desc (&walk.table[index]);
   }
 }
 
-/* Takes over from the fast path, with what that has put into @slot. */
-static G_GNUC_NO_INLINE gboolean
-walk_on_slowly (VhostSplitDevice *ring, VhostSlot *slot, Desc desc)
-{
-  guint n = slot->n_readable + slot->n_writable;
-  Walk walk = {
-    .gathered = { slot->n_readable, slot->n_writable, slot->readable_size, slot->writable_size },
-    .table = ring->desc,
-    .n_table = ring->common.size,
-    .n_left = ring->common.size - MIN (n, ring->common.size),
-  };
-
-  return walk_slowly (ring, slot, &walk, desc);
-}
-
-/* Gathers simple descriptors: in the ring's own table, of one kind, in the region that was used
- * last, not too many. TRUE at the end of the chain; else @desc is the first one that is not simple.
+/* A chain of several descriptors, or in several regions: goes on from @desc, with what is in @slot.
  */
-static inline gboolean
-gather (const VhostSplitDevice *ring, struct iovec *iov, guint16 kind, Desc *desc, guint *n,
-        guint64 *size)
+static G_GNUC_NO_INLINE gboolean
+walk_on (VhostSplitDevice *ring, VhostSlot *slot, const VhostRingDesc *table, guint n_table,
+         guint64 addr, guint64 rest)
 {
-  const VhostSpan *span = ring->common.hint;
+  Desc desc = { addr, rest };
+  VhostRingWalk walk = vhost_ring_resume_walk (slot);
 
   for (;;) {
-    guint64 offset = desc->addr - span->start;
-
-    if ((desc->flags & (VHOST_RING_DESC_INDIRECT | VHOST_RING_DESC_WRITE)) != kind ||
-        offset >= span->size || (guint64) desc->len - 1 >= span->size - offset ||
-        *n == VHOST_SLOT_INLINE_IOVECS)
-      return FALSE;
-    if ((desc->flags & VHOST_RING_DESC_NEXT) && G_UNLIKELY (desc->next >= ring->common.size))
-      return FALSE;
-
-    iov[*n].iov_base = span->host + offset;
-    iov[*n].iov_len = desc->len;
-    (*n)++;
-    *size += desc->len;
-    if (!(desc->flags & VHOST_RING_DESC_NEXT))
-      return TRUE;
-    *desc = vhost_ring_fetch_desc (&ring->desc[desc->next]);
+    if ((get_flags (desc) & VHOST_RING_DESC_INDIRECT) ||
+        !vhost_ring_common_add_plain (&ring->common, slot->iov, &walk, desc.addr,
+                                      vhost_fetched_get_length (desc), is_writable (desc)))
+      return walk_slowly (ring, slot, walk, table, n_table, desc);
+    if (!(get_flags (desc) & VHOST_RING_DESC_NEXT))
+      return vhost_ring_common_fill_slot (&ring->common, slot, &walk);
+    if (G_UNLIKELY (get_next (desc) >= n_table))
+      return set_fault (ring, VHOST_RING_FAULT_NEXT_RANGE, get_next (desc));
+    desc = vhost_ring_fetch_desc (&table[get_next (desc)]);
   }
 }
 
-/* This is where the time goes: few live variables, and whatever is unusual elsewhere. */
-static inline gboolean
-walk_chain (VhostSplitDevice *ring, VhostSlot *slot)
+static G_GNUC_NO_INLINE gboolean
+walk_from_start (VhostSplitDevice *ring, VhostSlot *slot, const VhostRingDesc *table, guint n_table,
+                 guint64 addr, guint64 rest)
 {
-  Desc desc = vhost_ring_fetch_desc (&ring->desc[slot->head]);
-  guint64 size = 0;
-  guint n = 0;
-  gboolean complete = gather (ring, slot->iov, 0, &desc, &n, &size);
+  vhost_ring_clear_slot (slot);
+  return walk_on (ring, slot, table, n_table, addr, rest);
+}
 
-  slot->n_readable = (guint16) n;
-  slot->readable_size = (guint32) size;
-  if (!complete)
-    complete = gather (ring, slot->iov, VHOST_RING_DESC_WRITE, &desc, &n, &size);
-  if (G_UNLIKELY (size > G_MAXUINT32))
-    return set_fault (ring, VHOST_RING_FAULT_TOO_LONG, size);
-  slot->n_writable = (guint16) n - slot->n_readable;
-  slot->writable_size = (guint32) size - slot->readable_size;
-  slot->written = 0;
-  return G_LIKELY (complete) || walk_on_slowly (ring, slot, desc);
+/* A chain that begins with @first in @table. This is where the time goes: chains of one and of two
+ * buffers are done here, whatever is more or unusual elsewhere. */
+static VHOST_ALWAYS_INLINE gboolean
+walk_chain (VhostSplitDevice *ring, VhostSlot *slot, const VhostRingDesc *table, guint n_table,
+            Desc first)
+{
+  struct iovec *iov = slot->iov;
+  guint32 length = vhost_fetched_get_length (first);
+  Desc second;
+
+  if (!vhost_ring_common_put_plain (&ring->common, &iov[0], first.addr, length) ||
+      (get_flags (first) & VHOST_RING_DESC_INDIRECT))
+    return walk_from_start (ring, slot, table, n_table, first.addr, first.rest);
+  vhost_ring_fill_slot_with_one (slot, length, is_writable (first));
+  if (!(get_flags (first) & VHOST_RING_DESC_NEXT))
+    return TRUE;
+  if (G_UNLIKELY (get_next (first) >= n_table))
+    return set_fault (ring, VHOST_RING_FAULT_NEXT_RANGE, get_next (first));
+  second = vhost_ring_fetch_desc (&table[get_next (first)]);
+  return ((get_flags (second) & (VHOST_RING_DESC_INDIRECT | VHOST_RING_DESC_NEXT)) == 0 &&
+          vhost_ring_common_put_plain (&ring->common, &iov[1], second.addr,
+                                       vhost_fetched_get_length (second)) &&
+          vhost_ring_fill_slot_with_two (slot, length, is_writable (first),
+                                         vhost_fetched_get_length (second),
+                                         is_writable (second))) ||
+         walk_on (ring, slot, table, n_table, second.addr, second.rest);
+}
+
+static G_GNUC_NO_INLINE gboolean
+walk_table (VhostSplitDevice *ring, VhostSlot *slot, guint64 addr, guint64 rest)
+{
+  const Desc desc = { addr, rest };
+  gboolean last = (get_flags (desc) & VHOST_RING_DESC_NEXT) == 0;
+  guint n;
+  const VhostRingDesc *table = vhost_ring_common_get_table (
+      &ring->common, desc.addr, vhost_fetched_get_length (desc), last, &n);
+
+  return table != NULL && walk_chain (ring, slot, table, n, vhost_ring_fetch_desc (&table[0]));
+}
+
+static VHOST_ALWAYS_INLINE gboolean
+walk_head (VhostSplitDevice *ring, VhostSlot *slot, guint head)
+{
+  Desc desc = vhost_ring_fetch_desc (&ring->desc[head]);
+
+  if (get_flags (desc) & VHOST_RING_DESC_INDIRECT)
+    return walk_table (ring, slot, desc.addr, desc.rest);
+  return walk_chain (ring, slot, ring->desc, ring->common.size, desc);
 }
 
 /* --- Pop ----------------------------------------------------------------------------------- */
@@ -219,44 +251,40 @@ count_ready (VhostSplitDevice *ring, guint max)
   return vhost_ring_common_reserve_slots (&ring->common, n);
 }
 
-/* Gives each of the next @n heads a slot; returns how many heads were good. */
+/* Pops the next @n chains, up to one that is not as it should be; returns how many. */
 static inline guint
-take_heads (VhostSplitDevice *ring, VhostSlot **slots, guint n)
+pop_ready (VhostSplitDevice *ring, VhostSlot **slots, guint n)
 {
-  VhostSlot **free_slots = ring->common.free_slots + ring->common.n_free;
+  VhostRingCommon *common = &ring->common;
   const guint16 *entries = ring->avail->ring;
+  guint32 position = common->n_popped;
   guint first = ring->last_avail;
-  guint mask = ring->common.size - 1;
+  guint mask = common->size - 1;
+  guint i;
 
-  for (guint i = 0; i < n; i++) {
+  vhost_ring_common_take_slots (common, slots, n);
+  for (i = 0; i < n; i++) {
     guint16 head = vhost_ring_load16 (&entries[(first + i) & mask]);
-    VhostSlot *slot = *--free_slots;
+    VhostSlot *slot = slots[i];
 
-    if (G_UNLIKELY (!vhost_ring_common_check_head (&ring->common, head)))
-      return i;
-    ring->common.by_head[head] = slot;
+    if (G_UNLIKELY (!vhost_ring_common_check_head (common, head)) || !walk_head (ring, slot, head))
+      break;
+    common->by_head[head] = slot;
     slot->head = head;
-    slot->position = ring->common.n_popped + i;
-    slots[i] = slot;
+    slot->position = position + i;
   }
-  return n;
+  vhost_ring_common_return_slots (common, slots + i, n - i);
+  return i;
 }
 
 guint
 vhost_split_device_pop (VhostSplitDevice *ring, VhostSlot **slots, guint max)
 {
-  guint n_taken = take_heads (ring, slots, count_ready (ring, max));
-  guint n = 0;
-
-  while (n < n_taken && walk_chain (ring, slots[n]))
-    n++;
-  for (guint i = n; i < n_taken; i++)
-    ring->common.by_head[slots[i]->head] = NULL;
+  guint n = pop_ready (ring, slots, count_ready (ring, max));
 
   ring->last_avail += n;
   ring->common.n_popped += n;
   ring->common.n_in_flight += n;
-  ring->common.n_free -= n;
   return n;
 }
 
@@ -271,7 +299,7 @@ vhost_split_device_refetch (VhostSplitDevice *ring, guint16 head, VhostSlot **sl
     return FALSE;
   taken = common->free_slots[common->n_free - 1];
   taken->head = head;
-  if (!walk_chain (ring, taken))
+  if (!walk_head (ring, taken, head))
     return FALSE;
   vhost_ring_common_commit_refetched (common, taken);
   *slot = taken;
@@ -283,6 +311,7 @@ vhost_split_device_unpop (VhostSplitDevice *ring, VhostSlot *slot)
 {
   if (ring->common.by_head[slot->head] != slot || slot->position != ring->common.n_popped - 1)
     return FALSE;
+  vhost_ring_common_keep_budget (&ring->common, &slot, 1);
   vhost_ring_common_free_slot (&ring->common, slot);
   if (!slot->refetched)
     ring->last_avail--;
@@ -303,24 +332,38 @@ vhost_split_device_rewind (VhostSplitDevice *ring)
 
 /* --- Push ---------------------------------------------------------------------------------- */
 
-void
+guint
 vhost_split_device_push (VhostSplitDevice *ring, VhostSlot **slots, const guint32 *lengths, guint n)
 {
-  guint16 first = ring->used_idx;
-  guint16 mask = ring->common.size - 1;
+  VhostRingCommon *common = &ring->common;
+  VhostSlot **free_slots = common->free_slots + common->n_free;
+  VhostSlot **by_head = common->by_head;
+  VhostRingUsedElem *elems = ring->used->ring;
+  guint mask = common->size - 1;
+  guint next = ring->used_idx;
 
+  vhost_ring_common_keep_budget (common, slots, n);
   for (guint i = 0; i < n; i++) {
-    VhostRingUsedElem *elem = &ring->used->ring[(first + i) & mask];
+    VhostSlot *slot = slots[i];
+    VhostRingUsedElem *elem = &elems[next & mask];
+    guint head = slot->head;
 
-    elem->id = GUINT32_TO_LE (slots[i]->head);
-    elem->len = GUINT32_TO_LE (MIN (lengths[i], slots[i]->writable_size));
-    vhost_ring_common_free_slot (&ring->common, slots[i]);
+    if (G_UNLIKELY (by_head[head] != slot))
+      continue;
+    by_head[head] = NULL;
+    *free_slots++ = slot;
+    elem->id = GUINT32_TO_LE (head);
+    elem->len = GUINT32_TO_LE (MIN (lengths[i], slot->writable_size));
+    next++;
   }
-  ring->used_idx = (guint16) (first + n);
-  ring->common.n_in_flight -= n;
+  n = (guint16) (next - ring->used_idx);
+  common->n_free += n;
+  ring->used_idx = (guint16) next;
+  common->n_in_flight -= n;
   if (G_UNLIKELY ((guint16) (ring->used_idx - ring->signalled_used) < n))
     ring->signalled_valid = FALSE; /* once around since the last decision */
   vhost_ring_store16_release (&ring->used->idx, ring->used_idx);
+  return n;
 }
 
 /* --- Notifications ------------------------------------------------------------------------- */

@@ -153,7 +153,7 @@ def main():
     parser.add_argument("build", type=Path)
     parser.add_argument("--quick", action="store_true", help="few samples: shows that it works")
     parser.add_argument("names", nargs="*")
-    arguments = parser.parse_args()
+    arguments = parser.parse_intermixed_args()
     found = find_benchmarks(arguments.build)
     chosen = {name: command for name, command in found.items()
               if not arguments.names or any(word in name for word in arguments.names)}

@@ -210,7 +210,7 @@ unpop (VhostQueue *queue, VhostSlot *slot)
 {
   if (!vhost_queue_unpop_ring (queue, slot))
     return FALSE;
-  vhost_queue_unpin (queue, slot);
+  vhost_queue_unpin (queue, &slot, 1);
   return TRUE;
 }
 
