@@ -97,6 +97,15 @@ vhost_queue_has_ring (VhostQueue *queue)
   return queue->pin != NULL;
 }
 
+/* The table of memory that @slot, which is in flight, was popped under. */
+static inline VhostMemory *
+vhost_queue_get_slot_memory (VhostQueue *queue, const VhostSlot *slot)
+{
+  const VhostQueuePin *pin = slot->pin != NULL ? slot->pin : queue->pin;
+
+  return pin->memory;
+}
+
 /* The batch calls, without handles. At most @max chains; a stopped or broken queue gives none. */
 guint vhost_queue_pop_slots (VhostQueue *queue, VhostSlot **slots, guint max);
 

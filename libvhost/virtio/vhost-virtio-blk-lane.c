@@ -121,7 +121,7 @@ request_new (VhostBlkLane *lane, const VhostBlkCommand *command)
     request = g_new (Request, 1);
   request->lane = lane;
   request->command = *command;
-  request->memory = vhost_memory_ref (((VhostQueuePin *) command->slot->pin)->memory);
+  request->memory = vhost_memory_ref (vhost_queue_get_slot_memory (lane->queue, command->slot));
   request->iov = request->inlined.iov;
   return request;
 }
