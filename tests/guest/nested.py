@@ -23,6 +23,8 @@ BODY = """
 NAMES = ("PATH", "PYTHONPATH", "GI_TYPELIB_PATH", "LD_LIBRARY_PATH", "MESON_BUILD_ROOT",
          "MESON_SOURCE_ROOT", "PYTHONDONTWRITEBYTECODE", "G_DEBUG", "VHOST_DEBUG")
 
+PYTHON = os.path.realpath(sys.executable)  # a link on the way may be replaced while the test runs
+
 
 def run_with_kvm(test, *arguments, deadline=900):
     """Runs a Python program of this machine in the other one; returns what was on its console."""
@@ -31,7 +33,7 @@ def run_with_kvm(test, *arguments, deadline=900):
     wait_for_socket(socket, child=backend)
     environment = [f"{name}={os.environ[name]}" for name in NAMES if name in os.environ]
     body = BODY.format(environment=shlex.join(environment),
-                       command=shlex.join([sys.executable, *map(str, arguments)]))
+                       command=shlex.join([PYTHON, *map(str, arguments)]))
     arguments = ["-cpu", "max", *vhost_user(socket, "vhost-user-fs-pci,tag=host")]
     with Guest(body, modules=["virtiofs", "overlay", "kvm-amd"], memory=1280, deadline=deadline,
                arguments=arguments) as guest:
