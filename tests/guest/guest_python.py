@@ -21,18 +21,18 @@ import sys
 import tempfile
 from pathlib import Path
 
-from guest import ROOT, Archive, Guest, keep_piece
+from guest import LIBRARIES, ROOT, Archive, Guest, keep_piece, list_libraries
 
 BUILD = Path(os.environ.get("MESON_BUILD_ROOT", ROOT / "build"))
 MODULES = """argparse array contextlib copy ctypes encodings.ascii encodings.idna encodings.latin_1
-    enum errno fcntl fnmatch functools hashlib io itertools json math mmap os platform random re
+    enum errno fcntl fnmatch functools hashlib io itertools json math mmap os pathlib platform random re
     select selectors shutil signal socket stat statistics string struct subprocess sys tempfile
     threading time traceback unittest weakref zlib gi.repository.GLib gi.repository.Gio
     gi.repository.GObject""".split()
 TYPELIBS = ["GLib-2.0", "GObject-2.0", "GModule-2.0", "Gio-2.0"]
 TYPELIB_FOLDER = Path("/usr/lib/x86_64-linux-gnu/girepository-1.0")
 FOLDERS = [ROOT / "tests" / "guest", ROOT / "tests", ROOT / "python-examples"]
-LIBRARY = "/lib/x86_64-linux-gnu/libvhost-1.so.0"
+LIBRARY = f"{LIBRARIES}/libvhost-1.so.0"
 
 ENVIRONMENT = f"""
 export PYTHONPATH=/python:/usr/lib/python3/dist-packages PYTHONDONTWRITEBYTECODE=1
@@ -73,17 +73,19 @@ def make_python_piece(paths):
         path = TYPELIB_FOLDER / f"{name}.typelib"
         archive.add_tree(path, path)
     for library in ("libgio-2.0.so.0", "libgirepository-1.0.so.1"):
-        archive.add_program(f"/lib/x86_64-linux-gnu/{library}")
+        archive.add_program(f"{LIBRARIES}/{library}")
     return archive
 
 
 def make_library_piece():
-    """This build, without what a debugger wants."""
+    """This build, without what a debugger wants, and the libraries it needs."""
     archive = Archive()
+    built = BUILD / "libvhost" / "libvhost-1.so.0"
     with tempfile.NamedTemporaryFile() as temp:
-        subprocess.run(["strip", "--strip-unneeded", "-o", temp.name,
-                        BUILD / "libvhost" / "libvhost-1.so.0"], check=True)
+        subprocess.run(["strip", "--strip-unneeded", "-o", temp.name, built], check=True)
         archive.add(LIBRARY, Path(temp.name).read_bytes())
+    for name, library in list_libraries(built):
+        archive.add_tree(name if name.startswith("/") else f"{LIBRARIES}/{name}", library)
     name = "Vhost-1.typelib"
     archive.add(TYPELIB_FOLDER / name, (BUILD / "introspection" / name).read_bytes())
     for folder in FOLDERS:
