@@ -170,6 +170,8 @@ lay_out_queues (VhostDriver *driver, guint queue_size, GError **error)
     if (driver->queues[i] == NULL)
       return FALSE;
     vhost_driver_queue_set_wait_func (driver->queues[i], wait_for_device, driver->device);
+    if (!vhost_device_has_used_lengths (driver->device))
+      vhost_driver_queue_ignore_lengths (driver->queues[i]);
   }
   return TRUE;
 }

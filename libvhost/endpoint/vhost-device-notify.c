@@ -134,3 +134,25 @@ vhost_device_wait_readable (VhostDevice *device, int fd, guint timeout, GCancell
     return vhost_device_set_not_supported (device, "wait_readable", error);
   return wait_readable (fd, timeout, cancellable, error);
 }
+
+/**
+ * vhost_device_has_used_lengths:
+ * @device: the device
+ *
+ * Tells whether the device says how many bytes of a buffer it wrote, as VIRTIO wants it to. One
+ * that does not (the kernel's SCSI host) leaves it to the content of the buffer to say.
+ *
+ * Returns: whether it is so
+ *
+ * Since: 1.0
+ */
+gboolean
+vhost_device_has_used_lengths (VhostDevice *device)
+{
+  VhostDeviceInterface *iface;
+
+  g_return_val_if_fail (VHOST_IS_DEVICE (device), TRUE);
+
+  iface = VHOST_DEVICE_GET_IFACE (device);
+  return iface->has_used_lengths == NULL || iface->has_used_lengths (device);
+}

@@ -51,6 +51,7 @@ G_DECLARE_INTERFACE (VhostDevice, vhost_device, VHOST, DEVICE, GObject)
  * @request_inflight: see [method@Vhost.Device.request_inflight]
  * @give_inflight: see [method@Vhost.Device.give_inflight]
  * @drop_inflight: see [method@Vhost.Device.drop_inflight]
+ * @has_used_lengths: see [method@Vhost.Device.has_used_lengths]
  * @reserved: room for later versions
  *
  * What a kind of device implements. A function that is missing is answered with
@@ -109,6 +110,8 @@ struct _VhostDeviceInterface {
                                 GCancellable *cancellable, GError **error);
   gboolean (*give_inflight) (VhostDevice *device, GCancellable *cancellable, GError **error);
   void (*drop_inflight) (VhostDevice *device);
+
+  gboolean (*has_used_lengths) (VhostDevice *device);
 
   gpointer reserved[4];
 };
@@ -217,5 +220,8 @@ gboolean vhost_device_give_inflight (VhostDevice *device, GCancellable *cancella
 
 VHOST_AVAILABLE_IN_1_0
 void vhost_device_drop_inflight (VhostDevice *device);
+
+VHOST_AVAILABLE_IN_1_0
+gboolean vhost_device_has_used_lengths (VhostDevice *device);
 
 G_END_DECLS

@@ -24,6 +24,7 @@ typedef struct {
   gboolean (*set_running) (VhostKernelDevice *device, guint index, gboolean running,
                            GError **error);
   gboolean whole;
+  gboolean no_used_lengths; /* it says 0 whatever it wrote */
   /* The descriptor is about to be closed. May be NULL. */
   void (*close) (VhostKernelDevice *device);
 } VhostKernelKind;
@@ -36,6 +37,7 @@ typedef struct {
   gboolean enabled;     /* as the VMM wants it */
   gboolean running;     /* as the kernel knows it */
   gboolean foreign_err; /* the VMM gave an error descriptor */
+  int kick_fd;          /* the VMM's, duplicated; -1: none */
   int call_fd;          /* our own, watched; -1 when somebody else has it */
   int err_fd;
   VhostWatch *call_watch;
@@ -104,6 +106,7 @@ gboolean vhost_kernel_check_log (VhostKernelDevice *device, VhostMemory *memory,
 /* vhost-kernel-notify.c */
 void vhost_kernel_notify_init_iface (VhostDeviceInterface *iface);
 gboolean vhost_kernel_watch_err (VhostKernelQueue *queue, GError **error);
+void vhost_kernel_queue_init (VhostKernelQueue *queue, VhostKernelDevice *device, guint index);
 void vhost_kernel_queue_clear (VhostKernelQueue *queue);
 
 /* vhost-kernel-iotlb.c: one message each. @type is VHOST_IOTLB_UPDATE, …; an @asid other than 0

@@ -178,7 +178,7 @@ make_queues (VhostKernelDevice *device, guint n_queues)
   state->n_queues = n_queues;
   state->queues = g_new0 (VhostKernelQueue, n_queues);
   for (guint i = 0; i < n_queues; i++)
-    state->queues[i] = (VhostKernelQueue){ device, i, .call_fd = -1, .err_fd = -1 };
+    vhost_kernel_queue_init (&state->queues[i], device, i);
 }
 
 static gboolean
@@ -473,6 +473,12 @@ kernel_get_n_queues (VhostDevice *device)
   return vhost_kernel_get_state (VHOST_KERNEL_DEVICE (device))->n_queues;
 }
 
+static gboolean
+kernel_has_used_lengths (VhostDevice *device)
+{
+  return !vhost_kernel_get_kind (VHOST_KERNEL_DEVICE (device))->no_used_lengths;
+}
+
 static void
 vhost_kernel_device_init_iface (VhostDeviceInterface *iface)
 {
@@ -481,6 +487,7 @@ vhost_kernel_device_init_iface (VhostDeviceInterface *iface)
   iface->set_owner = kernel_set_owner;
   iface->reset_owner = kernel_reset_owner;
   iface->get_n_queues = kernel_get_n_queues;
+  iface->has_used_lengths = kernel_has_used_lengths;
   vhost_kernel_memory_init_iface (iface);
   vhost_kernel_vring_init_iface (iface);
   vhost_kernel_notify_init_iface (iface);

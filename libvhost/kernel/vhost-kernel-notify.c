@@ -36,11 +36,18 @@ drop_event (int *fd, VhostWatch **watch)
 }
 
 void
+vhost_kernel_queue_init (VhostKernelQueue *queue, VhostKernelDevice *device, guint index)
+{
+  *queue = (VhostKernelQueue){ device, index, .kick_fd = -1, .call_fd = -1, .err_fd = -1 };
+}
+
+void
 vhost_kernel_queue_clear (VhostKernelQueue *queue)
 {
   drop_event (&queue->call_fd, &queue->call_watch);
   drop_event (&queue->err_fd, &queue->err_watch);
-  *queue = (VhostKernelQueue){ queue->device, queue->index, .call_fd = -1, .err_fd = -1 };
+  vhost_fd_clear (&queue->kick_fd);
+  vhost_kernel_queue_init (queue, queue->device, queue->index);
 }
 
 static gboolean

@@ -293,6 +293,7 @@ vhost_kernel_scsi_class_init (VhostKernelScsiClass *klass)
     .module = "vhost_scsi",
     .set_running = scsi_set_running,
     .whole = TRUE,
+    .no_used_lengths = TRUE,
     .close = scsi_close,
   };
 

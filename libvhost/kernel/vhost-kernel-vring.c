@@ -215,7 +215,7 @@ is_ready (VhostKernelDevicePrivate *state)
   return ready;
 }
 
-/* All queues that were set up, or none. */
+/* All queues that were set up, or none. The kernel forgets kicks that come while a device rests. */
 static gboolean
 run_whole (VhostKernelDevice *device, GError **error)
 {
@@ -226,8 +226,11 @@ run_whole (VhostKernelDevice *device, GError **error)
     return TRUE;
   if (!vhost_kernel_get_kind (device)->set_running (device, 0, running, error))
     return FALSE;
-  for (guint i = 0; i < state->n_queues; i++)
+  for (guint i = 0; i < state->n_queues; i++) {
     state->queues[i].running = running && state->queues[i].enabled;
+    if (state->queues[i].running)
+      vhost_fd_signal_event (state->queues[i].kick_fd);
+  }
   return TRUE;
 }
 
@@ -277,9 +280,16 @@ kernel_set_vring_kick (VhostDevice *device, guint index, int fd, GCancellable *c
   VhostKernelDevice *self = VHOST_KERNEL_DEVICE (device);
   VhostKernelQueue *queue = vhost_kernel_find_queue (self, call, index, error);
   struct vhost_vring_file file = { index, fd };
+  VHOST_AUTO_FD copy = -1;
 
-  return queue != NULL && vhost_kernel_watch_err (queue, error) &&
-         vhost_kernel_call (self, call, &file, error);
+  if (queue == NULL || !vhost_kernel_watch_err (queue, error) ||
+      !vhost_kernel_call (self, call, &file, error))
+    return FALSE;
+  if (fd >= 0 && (copy = vhost_fd_dup (fd, error)) < 0)
+    return FALSE;
+  vhost_fd_clear (&queue->kick_fd);
+  queue->kick_fd = vhost_fd_steal (&copy);
+  return TRUE;
 }
 
 /* --- where a queue goes on --- */

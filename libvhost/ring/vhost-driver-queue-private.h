@@ -50,6 +50,10 @@ typedef gboolean (*VhostDriverQueueKickFunc) (VhostDriverQueue *queue, gpointer 
 void vhost_driver_queue_set_kick_func (VhostDriverQueue *queue, VhostDriverQueueKickFunc func,
                                        gpointer data);
 
+/* For a device that does not say how much it wrote: an answer is the whole room for it, zero where
+ * nothing was written. */
+void vhost_driver_queue_ignore_lengths (VhostDriverQueue *queue);
+
 /* As if its call descriptor had been signalled. */
 void vhost_driver_queue_call (VhostDriverQueue *queue);
 

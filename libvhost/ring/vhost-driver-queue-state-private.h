@@ -17,7 +17,8 @@ typedef struct {
   guint token;
   guint64 address;
   gsize size;
-  const guint8 *answer;
+  guint8 *answer;
+  gsize answer_size;
   gboolean abandoned; /* nobody will ask for it */
 } VhostDriverRequest;
 
@@ -33,6 +34,7 @@ struct _VhostDriverQueue {
   int call_fd;
   VhostDriverQueueKickFunc kick_func; /* instead of the two descriptors, or NULL */
   gpointer kick_data;
+  gboolean ignores_lengths;
   guint last_token;
   GQueue kept; /* buffers that came while request() waited for another */
   GError *shut_down;

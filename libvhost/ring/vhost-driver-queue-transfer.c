@@ -71,6 +71,9 @@ add_chain (VhostDriverQueue *self, VhostDriverRequest *request, guint8 *host, co
   if (response_size > 0)
     pieces[n] = (VhostDriverPiece){ request->address + offset, (guint32) response_size };
   request->answer = host + offset;
+  request->answer_size = response_size;
+  if (self->ignores_lengths)
+    memset (request->answer, 0, response_size);
   return vhost_driver_ring_add (&self->ring, pieces, n, response_size > 0, request);
 }
 
@@ -183,6 +186,8 @@ take_used (VhostDriverQueue *self)
     VhostDriverRequest *request = cookie;
     VhostDriverBuffer *buffer = NULL;
 
+    if (self->ignores_lengths)
+      length = (guint32) request->answer_size;
     if (!request->abandoned) {
       guint8 *data = g_malloc (MAX (length, 1));
 

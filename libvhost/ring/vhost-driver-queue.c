@@ -269,6 +269,12 @@ vhost_driver_queue_set_kick_func (VhostDriverQueue *self, VhostDriverQueueKickFu
 }
 
 void
+vhost_driver_queue_ignore_lengths (VhostDriverQueue *queue)
+{
+  queue->ignores_lengths = TRUE;
+}
+
+void
 vhost_driver_queue_call (VhostDriverQueue *self)
 {
   vhost_fd_signal_event (self->call_fd);

@@ -31,6 +31,7 @@ def run_tests():
     """Runs the tests of the script, or those that the command line names, and reports how many."""
     program = unittest.main("__main__", verbosity=2, exit=False)
     gc.collect()
-    report("passed", program.result.testsRun - len(program.result.failures)
-           - len(program.result.errors))
-    sys.exit(0 if program.result.wasSuccessful() else 1)
+    result = program.result
+    report("passed", result.testsRun - sum(map(len, (result.failures, result.errors,
+                                                     result.skipped))))
+    sys.exit(0 if result.wasSuccessful() else 1)

@@ -28,5 +28,45 @@ class Errors(Inside):
         self.check(OLD)
 
 
+class Net(Inside):
+    """Frames from a queue to a TAP device or a packet socket and back, their sums compared."""
+
+    def check(self, kernel):
+        self.run_inside("inside_net.py", kernel, ["vhost_net", "tun"], 11)
+
+    def test_linux_6_12(self):
+        self.check(CLOUD)
+
+    def test_linux_6_1(self):
+        self.check(OLD)
+
+
+class Vsock(Inside):
+    """A script as guest, and AF_VSOCK sockets of the host: 1 MiB each way, messages, both sides."""
+
+    def check(self, kernel):
+        self.run_inside("inside_vsock.py", kernel, ["vhost_vsock"], 5)
+
+    def test_linux_6_12(self):
+        self.check(CLOUD)
+
+    def test_linux_6_1(self):
+        self.check(OLD)
+
+
+class Scsi(Inside):
+    """Commands to a target on a ramdisk; workers where the kernel has them."""
+
+    def check(self, kernel):
+        self.run_inside("inside_scsi.py", kernel, ["vhost_scsi"], 9,
+                        before="mount -t configfs none /sys/kernel/config")
+
+    def test_linux_6_12(self):
+        self.check(CLOUD)
+
+    def test_linux_6_1(self):
+        self.check(OLD)
+
+
 if __name__ == "__main__":
     unittest.main()
