@@ -4,6 +4,7 @@
  * Runs on the thread of the device. (Linux, struct vhost_msg and vhost_msg_v2) */
 
 #include <errno.h>
+#include <string.h>
 #include "core/vhost-error-private.h"
 #include "kernel/vhost-kernel-device-private.h"
 
@@ -43,18 +44,18 @@ check_message (VhostKernelDevice *device, guint type, guint asid, guint64 iova, 
   return TRUE;
 }
 
-static void
-fill_message (VhostKernelDevice *device, Message *message, guint asid,
-              const struct vhost_iotlb_msg *body)
+/* The body of a message of all zeroes, padding as well. */
+static struct vhost_iotlb_msg *
+begin_message (VhostKernelDevice *device, Message *message, guint asid)
 {
-  if (has_feature (device, VHOST_KERNEL_FEATURE_IOTLB_MSG_V2)) {
-    message->second.type = VHOST_IOTLB_MSG_V2;
-    message->second.asid = asid;
-    message->second.iotlb = *body;
-  } else {
+  memset (message, 0, sizeof *message);
+  if (!has_feature (device, VHOST_KERNEL_FEATURE_IOTLB_MSG_V2)) {
     message->first.type = VHOST_IOTLB_MSG;
-    message->first.iotlb = *body;
+    return &message->first.iotlb;
   }
+  message->second.type = VHOST_IOTLB_MSG_V2;
+  message->second.asid = asid;
+  return &message->second.iotlb;
 }
 
 gboolean
@@ -63,20 +64,19 @@ vhost_kernel_send_iotlb (VhostKernelDevice *device, guint type, guint asid, guin
 {
   const VhostKernelCall call = VHOST_KERNEL_CALL_WRITE_IOTLB;
   VhostKernelDevicePrivate *state = vhost_kernel_get_state (device);
-  const struct vhost_iotlb_msg body = {
-    .iova = iova,
-    .size = size,
-    .uaddr = GPOINTER_TO_SIZE (host),
-    .perm = (guint8) access,
-    .type = (guint8) type,
-  };
-  Message message = { 0 };
+  struct vhost_iotlb_msg *body;
+  Message message;
   gssize n;
 
   if (!vhost_kernel_check_open (device, call, error) ||
       !check_message (device, type, asid, iova, size, access, error))
     return FALSE;
-  fill_message (device, &message, asid, &body);
+  body = begin_message (device, &message, asid);
+  body->iova = iova;
+  body->size = size;
+  body->uaddr = GPOINTER_TO_SIZE (host);
+  body->perm = (guint8) access;
+  body->type = (guint8) type;
   n = vhost_ops_write (state->ops, state->fd, &vhost_kernel_calls[call], &message, sizeof message);
   if (n == (gssize) sizeof message)
     return TRUE;
