@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Inside a guest: a script is a guest to AF_VSOCK sockets of this kernel, the host of vhost-vsock."""
+"""Inside a guest: a script is the guest of AF_VSOCK sockets of this kernel, their host."""
 
 import os
 import socket

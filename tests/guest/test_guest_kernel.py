@@ -1,10 +1,17 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The kernel's devices, driven from Python inside guests with Linux 6.12 and 6.1."""
 
+import re
 import unittest
 
-from guest import CLOUD, OLD
+from guest import CLOUD, OLD, get_versions
 from guest_python import PythonGuest
+from helpers import root
+from peers import Row
+
+ROW = Row("kernel devices, driver", "Linux 6.12 and 6.1: vhost-net, vhost-vsock, vhost-scsi",
+          "10⁴ frames each way to a TAP device and a packet socket, dirty pages, 1 MiB each way to "
+          "AF_VSOCK sockets, SCSI commands to a ramdisk, what is refused and why")
 
 
 class Inside(unittest.TestCase):
@@ -14,6 +21,7 @@ class Inside(unittest.TestCase):
         with PythonGuest(script, modules=modules, kernel=kernel, **options) as guest:
             guest.wait()
         self.assertGreaterEqual(int(guest.values["passed"]), at_least)
+        ROW.seen(", ".join(get_versions(name) for name in (CLOUD, OLD)))
         return guest
 
 
@@ -33,6 +41,19 @@ class Net(Inside):
 
     def check(self, kernel):
         self.run_inside("inside_net.py", kernel, ["vhost_net", "tun"], 11)
+
+    def test_linux_6_12(self):
+        self.check(CLOUD)
+
+    def test_linux_6_1(self):
+        self.check(OLD)
+
+
+class Log(Inside):
+    """Dirty pages of vhost-net against those that frames were put into."""
+
+    def check(self, kernel):
+        self.run_inside("inside_log.py", kernel, ["vhost_net", "tun"], 3)
 
     def test_linux_6_12(self):
         self.check(CLOUD)
@@ -66,6 +87,40 @@ class Scsi(Inside):
 
     def test_linux_6_1(self):
         self.check(OLD)
+
+
+class Requests(Inside):
+    """Each request made of a real kernel, and what it gave: the table of docs/kernel.md."""
+
+    LINE = re.compile(r"device \d+: (\w+)(?: [<>] \w+)* = (\S+)")
+    ROW = re.compile(r"\| ([A-Z_]+) \| (.+?) \| (.+?) \|")
+
+    def read_table(self, column):
+        text = (root() / "docs" / "kernel.md").read_text(encoding="utf-8")
+        return {row[0]: row[column] for row in self.ROW.findall(text)}
+
+    def check(self, kernel, column):
+        guest = self.run_inside(
+            "inside_record.py", kernel, ["vhost_net", "vhost_vsock", "vhost_scsi", "tun"], 4,
+            before="export VHOST_DEBUG=ioctl; mount -t configfs none /sys/kernel/config")
+        results = {}
+        for name, result in filter(None, (self.find(line) for line in guest.lines)):
+            results.setdefault(name, set()).add("works" if result.isdigit() else result)
+        seen = {name: "works" if "works" in found else ", ".join(sorted(found))
+                for name, found in results.items()}
+        table = self.read_table(column)
+        self.assertGreater(len(table), 30)
+        self.assertEqual({name: seen.get(name) for name in table}, table)
+
+    def find(self, line):
+        match = self.LINE.fullmatch(line.strip())
+        return match and match.groups()
+
+    def test_linux_6_12(self):
+        self.check(CLOUD, 2)
+
+    def test_linux_6_1(self):
+        self.check(OLD, 1)
 
 
 if __name__ == "__main__":
