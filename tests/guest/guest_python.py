@@ -25,10 +25,10 @@ from guest import LIBRARIES, ROOT, Archive, Guest, keep_piece, list_libraries
 
 BUILD = Path(os.environ.get("MESON_BUILD_ROOT", ROOT / "build"))
 MODULES = """argparse array contextlib copy ctypes encodings.ascii encodings.idna encodings.latin_1
-    enum errno fcntl fnmatch functools hashlib io itertools json math mmap os pathlib platform
-    random re select selectors shutil signal socket stat statistics string struct subprocess sys tempfile
-    threading time traceback unittest weakref zlib gi.repository.GLib gi.repository.Gio
-    gi.repository.GObject""".split()
+    enum errno fcntl fnmatch functools hashlib io itertools json math mmap os pathlib
+    platform random re select selectors shutil signal socket stat statistics string struct
+    subprocess sys tempfile threading time traceback unittest weakref zlib
+    gi.repository.GLib gi.repository.Gio gi.repository.GObject""".split()
 TYPELIBS = ["GLib-2.0", "GObject-2.0", "GModule-2.0", "Gio-2.0"]
 TYPELIB_FOLDER = Path("/usr/lib/x86_64-linux-gnu/girepository-1.0")
 FOLDERS = [ROOT / "tests" / "guest", ROOT / "tests", ROOT / "python-examples"]
