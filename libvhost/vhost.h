@@ -25,6 +25,7 @@
 #include <libvhost/kernel/vhost-kernel-net.h>
 #include <libvhost/kernel/vhost-kernel-vsock.h>
 #include <libvhost/kernel/vhost-kernel-scsi.h>
+#include <libvhost/kernel/vhost-kernel-vdpa.h>
 #include <libvhost/driver/vhost-driver.h>
 #include <libvhost/virtio/vhost-virtio-blk.h>
 #include <libvhost/vhost-enum-types.h>
