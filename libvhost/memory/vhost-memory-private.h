@@ -18,19 +18,28 @@ struct _VhostMemoryRegion {
   int broken; /* set by the SIGBUS guard, atomically: the file behind the mapping went away */
 };
 
+/* What a device may do to memory; the numbers are those of the IOTLB messages. */
+#define VHOST_MEMORY_READ 1
+#define VHOST_MEMORY_WRITE 2
+#define VHOST_MEMORY_READ_WRITE 3
+
 /* One row of a lookup table: [start, start + size) is at host. */
 typedef struct {
   guint64 start;
   guint64 size;
   guint8 *host;
+  guint32 access; /* VHOST_MEMORY_READ and _WRITE */
+  guint32 age;    /* of an IOTLB: counts up with each translation that came */
 } VhostSpan;
 
 struct _VhostMemory {
   gatomicrefcount ref_count;
+  VhostMemory *base; /* of a view through an IOTLB: the table whose regions it shows; else NULL */
   guint n_regions;
-  VhostMemoryRegion **regions; /* by guest address */
-  VhostSpan *by_guest;         /* same order */
-  VhostSpan *by_user;          /* by user address */
+  VhostMemoryRegion **regions; /* by guest address; a view borrows those of its base */
+  guint n_guest;
+  VhostSpan *by_guest; /* by guest address, in a view by I/O address */
+  VhostSpan *by_user;  /* by user address */
 };
 
 typedef enum {
@@ -46,19 +55,33 @@ VhostMemoryRegion *vhost_memory_region_map (guint64 guest_address, guint64 size,
 /* Row of @table that holds @address, found by bisection; NULL when there is none. */
 const VhostSpan *vhost_span_search (const VhostSpan *table, guint n, guint64 address);
 
+/* @base through an IOTLB: @n rows of I/O addresses, sorted and taken, in place of guest physical
+ * ones. What is not in them may come: it is missing, not wrong. */
+VhostMemory *vhost_memory_new_view (VhostMemory *base, VhostSpan *rows, guint n);
+
+/* The table itself, or what it is a view of: it keeps the mappings alive. */
+static inline VhostMemory *
+vhost_memory_get_base (VhostMemory *memory)
+{
+  return memory->base != NULL ? memory->base : memory;
+}
+
 /* Host address of guest @address and in *@contiguous how many bytes from there on are in the same
- * region; NULL when it is in none. @hint remembers the last row, and belongs to the caller. */
+ * region; NULL when it is in none, or not for @access. @hint remembers the last row that may be
+ * read and written, so that who finds his address in it has no access to check, and belongs to the
+ * caller. */
 static inline guint8 *
 vhost_memory_find_guest (const VhostMemory *memory, const VhostSpan **hint, guint64 address,
-                         guint64 *contiguous)
+                         guint access, guint64 *contiguous)
 {
   const VhostSpan *span = *hint;
 
   if (G_UNLIKELY (span == NULL || address - span->start >= span->size)) {
-    span = vhost_span_search (memory->by_guest, memory->n_regions, address);
-    if (span == NULL)
+    span = vhost_span_search (memory->by_guest, memory->n_guest, address);
+    if (span == NULL || (span->access & access) != access)
       return NULL;
-    *hint = span;
+    if (span->access == VHOST_MEMORY_READ_WRITE)
+      *hint = span;
   }
   *contiguous = span->size - (address - span->start);
   return span->host + (address - span->start);

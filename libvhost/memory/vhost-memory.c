@@ -15,7 +15,7 @@ memory_new_sized (guint n_regions)
   VhostMemory *memory = g_new0 (VhostMemory, 1);
 
   g_atomic_ref_count_init (&memory->ref_count);
-  memory->n_regions = n_regions;
+  memory->n_regions = memory->n_guest = n_regions;
   memory->regions = g_new0 (VhostMemoryRegion *, n_regions + 1);
   memory->by_guest = g_new0 (VhostSpan, n_regions + 1);
   memory->by_user = g_new0 (VhostSpan, n_regions + 1);
@@ -40,6 +40,12 @@ compare_regions (const void *a, const void *b)
   return left < right ? -1 : left > right;
 }
 
+static VhostSpan
+make_span (const VhostMemoryRegion *region, guint64 start)
+{
+  return (VhostSpan){ start, region->size, region->host, VHOST_MEMORY_READ_WRITE, 0 };
+}
+
 /* The regions are set; sorts them and makes the lookup tables. */
 static void
 memory_index (VhostMemory *memory)
@@ -48,8 +54,8 @@ memory_index (VhostMemory *memory)
   for (guint i = 0; i < memory->n_regions; i++) {
     VhostMemoryRegion *region = memory->regions[i];
 
-    memory->by_guest[i] = (VhostSpan){ region->guest_address, region->size, region->host };
-    memory->by_user[i] = (VhostSpan){ region->user_address, region->size, region->host };
+    memory->by_guest[i] = make_span (region, region->guest_address);
+    memory->by_user[i] = make_span (region, region->user_address);
   }
   qsort (memory->by_user, memory->n_regions, sizeof *memory->by_user, compare_spans);
 }
@@ -104,6 +110,15 @@ vhost_memory_ref (VhostMemory *memory)
   return memory;
 }
 
+static void
+free_regions (VhostMemory *memory)
+{
+  for (guint i = 0; i < memory->n_regions; i++)
+    vhost_memory_region_unref (memory->regions[i]);
+  g_free (memory->regions);
+  g_free (memory->by_user);
+}
+
 /**
  * vhost_memory_unref:
  * @memory: (transfer full): a table
@@ -117,12 +132,25 @@ vhost_memory_unref (VhostMemory *memory)
 {
   if (!g_atomic_ref_count_dec (&memory->ref_count))
     return;
-  for (guint i = 0; i < memory->n_regions; i++)
-    vhost_memory_region_unref (memory->regions[i]);
-  g_free (memory->regions);
+  if (memory->base == NULL)
+    free_regions (memory);
+  else
+    vhost_memory_unref (memory->base);
   g_free (memory->by_guest);
-  g_free (memory->by_user);
   g_free (memory);
+}
+
+VhostMemory *
+vhost_memory_new_view (VhostMemory *base, VhostSpan *rows, guint n)
+{
+  VhostMemory *view = g_new (VhostMemory, 1);
+
+  *view = *base;
+  g_atomic_ref_count_init (&view->ref_count);
+  view->base = vhost_memory_ref (base);
+  view->n_guest = n;
+  view->by_guest = rows;
+  return view;
 }
 
 static gboolean
@@ -261,8 +289,10 @@ guint8 *
 vhost_memory_find_range (const VhostMemory *memory, VhostAddressKind kind, guint64 address,
                          guint64 size)
 {
-  const VhostSpan *table = kind == VHOST_ADDRESS_GUEST ? memory->by_guest : memory->by_user;
-  const VhostSpan *span = vhost_span_search (table, memory->n_regions, address);
+  gboolean is_guest = kind == VHOST_ADDRESS_GUEST;
+  const VhostSpan *span =
+      vhost_span_search (is_guest ? memory->by_guest : memory->by_user,
+                         is_guest ? memory->n_guest : memory->n_regions, address);
 
   if (span == NULL || size > span->size - (address - span->start))
     return NULL;
@@ -286,7 +316,7 @@ check_range (VhostMemory *memory, guint64 address, gsize size, GError **error)
   guint64 contiguous;
 
   while (size > 0) {
-    if (vhost_memory_find_guest (memory, &hint, address, &contiguous) == NULL)
+    if (vhost_memory_find_guest (memory, &hint, address, 0, &contiguous) == NULL)
       return vhost_set_error (error, VHOST_ERROR_BAD_ADDRESS,
                               "guest address 0x%" G_GINT64_MODIFIER "x is in no memory region",
                               address);
@@ -325,7 +355,7 @@ vhost_memory_read (VhostMemory *memory, guint64 guest_address, gsize size, gsize
   data = g_malloc (size + 1);
   while (*length < size) {
     guint64 contiguous = 0;
-    guint8 *host = vhost_memory_find_guest (memory, &hint, guest_address + *length, &contiguous);
+    guint8 *host = vhost_memory_find_guest (memory, &hint, guest_address + *length, 0, &contiguous);
     gsize part = MIN (contiguous, size - *length);
 
     memcpy (data + *length, host, part);
@@ -359,7 +389,7 @@ vhost_memory_write (VhostMemory *memory, guint64 guest_address, const guint8 *da
     return FALSE;
   while (done < length) {
     guint64 contiguous = 0;
-    guint8 *host = vhost_memory_find_guest (memory, &hint, guest_address + done, &contiguous);
+    guint8 *host = vhost_memory_find_guest (memory, &hint, guest_address + done, 0, &contiguous);
     gsize part = MIN (contiguous, length - done);
 
     memcpy (host, data + done, part);

@@ -59,6 +59,12 @@ vhost_arena_unref (VhostArena *arena)
   g_free (arena);
 }
 
+void
+vhost_arena_move (VhostArena *arena, guint64 offset)
+{
+  arena->guest_address += offset;
+}
+
 gsize
 vhost_arena_get_size (VhostArena *arena)
 {

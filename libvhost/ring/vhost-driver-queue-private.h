@@ -13,6 +13,8 @@ typedef struct _VhostArena VhostArena;
 VhostArena *vhost_arena_new (VhostMemory *memory, guint64 guest_address, guint64 size);
 VhostArena *vhost_arena_ref (VhostArena *arena);
 void vhost_arena_unref (VhostArena *arena);
+/* From now on the addresses of buffers are @offset higher: I/O addresses. */
+void vhost_arena_move (VhostArena *arena, guint64 offset);
 guint8 *vhost_arena_alloc (VhostArena *arena, gsize size,
                            guint64 *guest_address); /* NULL: no room */
 gsize vhost_arena_get_size (VhostArena *arena);     /* bytes, taken or not */

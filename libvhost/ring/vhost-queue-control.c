@@ -9,35 +9,78 @@
 
 #include "ring/vhost-queue-state-private.h"
 
+#include <string.h>
 #include "core/vhost-error-private.h"
 
+/* One of the three parts of a ring. */
 typedef struct {
-  gpointer desc;
-  gpointer avail;
-  gpointer used;
-} RingParts;
+  const char *name;
+  guint64 address;
+  gsize size;
+  gsize alignment;
+  guint access;
+} RingPart;
+
+#define N_PARTS 3
+
+typedef gpointer RingHosts[N_PARTS];
 
 /* --- Where the ring is --------------------------------------------------------------------- */
 
-static gboolean
-locate_part (const VhostQueueSetup *setup, const VhostMemory *memory, const char *name,
-             guint64 address, gsize size, gsize alignment, gpointer *host, GError **error)
+/* A packed ring has its event suppression areas where a split one has its other two parts. */
+static void
+describe_parts (const VhostQueueSetup *setup, RingPart parts[N_PARTS])
 {
-  if (address % alignment != 0)
+  guint size = setup->size;
+
+  if (setup->packed) {
+    parts[0] = (RingPart){ "descriptor ring", setup->desc, VHOST_RING_DESC_BYTES (size), 16,
+                           VHOST_MEMORY_READ_WRITE };
+    parts[1] = (RingPart){ "driver event area", setup->avail, sizeof (VhostPackedEvent), 4,
+                           VHOST_MEMORY_READ };
+    parts[2] = (RingPart){ "device event area", setup->used, sizeof (VhostPackedEvent), 4,
+                           VHOST_MEMORY_WRITE };
+  } else {
+    parts[0] = (RingPart){ "descriptor table", setup->desc, VHOST_RING_DESC_BYTES (size), 16,
+                           VHOST_MEMORY_READ };
+    parts[1] = (RingPart){ "available ring", setup->avail, VHOST_RING_AVAIL_BYTES (size), 2,
+                           VHOST_MEMORY_READ };
+    parts[2] =
+        (RingPart){ "used ring", setup->used, VHOST_RING_USED_BYTES (size), 4, VHOST_MEMORY_WRITE };
+  }
+}
+
+static gboolean
+is_accessible (const VhostMemory *memory, const RingPart *part)
+{
+  VhostIotlbMisses misses = { 0 };
+
+  if (memory->base != NULL)
+    vhost_iotlb_misses_add_range (&misses, memory, part->address, part->size, part->access);
+  return misses.n == 0;
+}
+
+static gboolean
+locate_part (const VhostMemory *memory, VhostAddressKind kind, const RingPart *part, gpointer *host,
+             GError **error)
+{
+  gsize alignment = part->alignment;
+
+  if (part->address % alignment != 0)
     return vhost_set_error (error, VHOST_ERROR_INVALID_VALUE,
                             "%s at 0x%" G_GINT64_MODIFIER "x is not aligned to %" G_GSIZE_FORMAT
                             " bytes",
-                            name, address, alignment);
-  *host = vhost_memory_find_range (memory, setup->kind, address, size);
-  if (*host == NULL)
+                            part->name, part->address, alignment);
+  *host = vhost_memory_find_range (memory, kind, part->address, part->size);
+  if (*host == NULL || !is_accessible (memory, part))
     return vhost_set_error (error, VHOST_ERROR_BAD_ADDRESS,
                             "%s at 0x%" G_GINT64_MODIFIER "x, %" G_GSIZE_FORMAT
                             " bytes, is not inside one memory region",
-                            name, address, size);
+                            part->name, part->address, part->size);
   if ((gsize) *host % alignment != 0)
     return vhost_set_error (error, VHOST_ERROR_BAD_ADDRESS,
                             "%s at 0x%" G_GINT64_MODIFIER "x is in a region that is not aligned",
-                            name, address);
+                            part->name, part->address);
   return TRUE;
 }
 
@@ -57,43 +100,39 @@ check_numbers (const VhostQueueSetup *setup, GError **error)
                           "base 0x%x is none of a ring of %u entries", setup->base, size);
 }
 
-/* A packed ring has its event suppression areas where a split one has its other two parts. */
 static gboolean
-locate_packed_parts (const VhostQueueSetup *setup, const VhostMemory *memory, RingParts *parts,
-                     GError **error)
-{
-  return locate_part (setup, memory, "descriptor ring", setup->desc,
-                      VHOST_RING_DESC_BYTES (setup->size), 16, &parts->desc, error) &&
-         locate_part (setup, memory, "driver event area", setup->avail, sizeof (VhostPackedEvent),
-                      4, &parts->avail, error) &&
-         locate_part (setup, memory, "device event area", setup->used, sizeof (VhostPackedEvent), 4,
-                      &parts->used, error);
-}
-
-static gboolean
-locate_parts (const VhostQueueSetup *setup, const VhostMemory *memory, RingParts *parts,
+locate_parts (const VhostQueueSetup *setup, const VhostMemory *memory, RingHosts hosts,
               GError **error)
 {
-  guint size = setup->size;
+  RingPart parts[N_PARTS];
 
   if (!check_numbers (setup, error))
     return FALSE;
-  if (setup->packed)
-    return locate_packed_parts (setup, memory, parts, error);
-  return locate_part (setup, memory, "descriptor table", setup->desc, VHOST_RING_DESC_BYTES (size),
-                      16, &parts->desc, error) &&
-         locate_part (setup, memory, "available ring", setup->avail, VHOST_RING_AVAIL_BYTES (size),
-                      2, &parts->avail, error) &&
-         locate_part (setup, memory, "used ring", setup->used, VHOST_RING_USED_BYTES (size), 4,
-                      &parts->used, error);
+  describe_parts (setup, parts);
+  for (guint i = 0; i < N_PARTS; i++) {
+    if (!locate_part (memory, setup->kind, &parts[i], &hosts[i], error))
+      return FALSE;
+  }
+  return TRUE;
 }
 
 gboolean
 vhost_queue_check_setup (const VhostQueueSetup *setup, const VhostMemory *memory, GError **error)
 {
-  RingParts parts;
+  RingHosts hosts;
 
-  return locate_parts (setup, memory, &parts, error);
+  return locate_parts (setup, memory, hosts, error);
+}
+
+void
+vhost_queue_list_misses (const VhostQueueSetup *setup, const VhostMemory *view,
+                         VhostIotlbMisses *misses)
+{
+  RingPart parts[N_PARTS];
+
+  describe_parts (setup, parts);
+  for (guint i = 0; i < N_PARTS; i++)
+    vhost_iotlb_misses_add_range (misses, view, parts[i].address, parts[i].size, parts[i].access);
 }
 
 /* --- Pins ---------------------------------------------------------------------------------- */
@@ -103,13 +142,15 @@ pin_new (VhostMemory *memory)
 {
   VhostQueuePin *pin = g_new0 (VhostQueuePin, 1);
 
-  pin->memory = vhost_memory_ref (memory);
+  pin->memory = vhost_memory_ref (vhost_memory_get_base (memory));
   return pin;
 }
 
 static void
-pin_free (VhostQueuePin *pin)
+pin_free (VhostQueue *self, VhostQueuePin *pin)
 {
+  if (pin->awaited)
+    vhost_queue_note_released (self);
   vhost_memory_unref (pin->memory);
   g_free (pin);
 }
@@ -130,7 +171,7 @@ retire_pin (VhostQueue *self, VhostQueuePin *pin)
   }
   self->n_pinned += pin->count;
   if (pin->count == 0)
-    pin_free (pin);
+    pin_free (self, pin);
 }
 
 void
@@ -143,7 +184,7 @@ vhost_queue_unpin_slow (VhostQueue *self, VhostSlot *const *slots, guint n)
       continue;
     self->n_pinned--;
     if (--pin->count == 0)
-      pin_free (pin);
+      pin_free (self, pin);
   }
 }
 
@@ -184,7 +225,9 @@ release_ring (VhostQueue *self)
   vhost_queue_forget_tracking (self);
   vhost_device_ring_clear (&self->ring);
   self->pin = NULL;
-  pin_free (pin);
+  g_clear_pointer (&self->memory, vhost_memory_unref);
+  pin_free (self, pin);
+  vhost_queue_clear_iotlb (self);
   g_array_set_size (self->held, 0);
   g_clear_pointer (&self->reactor, vhost_reactor_unref);
   self->started = FALSE;
@@ -196,21 +239,22 @@ gboolean
 vhost_queue_start (VhostQueue *self, const VhostQueueSetup *setup, VhostMemory *memory,
                    VhostReactor *reactor, GError **error)
 {
-  RingParts parts;
+  RingHosts hosts;
 
   if (vhost_queue_has_ring (self))
     return vhost_set_error (error, VHOST_ERROR_BAD_STATE, "queue %u: has not been stopped",
                             self->index);
-  if (!locate_parts (setup, memory, &parts, error)) {
+  if (!locate_parts (setup, memory, hosts, error)) {
     g_prefix_error (error, "queue %u: ", self->index);
     return FALSE;
   }
 
   vhost_device_ring_init (&self->ring, setup->packed, (guint16) setup->size, setup->event_idx,
                           setup->indirect);
-  vhost_device_ring_set_memory (&self->ring, memory, parts.desc, parts.avail, parts.used);
+  vhost_device_ring_set_memory (&self->ring, memory, hosts[0], hosts[1], hosts[2]);
   vhost_device_ring_start (&self->ring, setup->base);
   self->setup = *setup;
+  self->memory = vhost_memory_ref (memory);
   self->pin = pin_new (memory);
   self->reactor =
       vhost_reactor_ref (self->worker != NULL ? vhost_worker_get_reactor (self->worker) : reactor);
@@ -258,21 +302,33 @@ push_held (VhostQueue *self)
     vhost_queue_notify (self);
 }
 
-gboolean
-vhost_queue_set_memory (VhostQueue *self, VhostMemory *memory)
+static void
+pin_memory (VhostQueue *self, VhostMemory *memory)
 {
-  RingParts parts = { NULL, NULL, NULL };
   VhostQueuePin *old = self->pin;
 
-  if (!vhost_queue_has_ring (self))
-    return TRUE;
+  if (old->memory == vhost_memory_get_base (memory))
+    return;
   self->pin = pin_new (memory);
   retire_pin (self, old);
   self->sigbus_seen = 0;
-  self->paused = !locate_parts (&self->setup, memory, &parts, NULL);
+}
+
+gboolean
+vhost_queue_set_memory (VhostQueue *self, VhostMemory *memory)
+{
+  RingHosts hosts = { NULL, NULL, NULL };
+  g_autoptr (VhostMemory) old = NULL;
+
+  if (!vhost_queue_has_ring (self))
+    return TRUE;
+  pin_memory (self, memory);
+  old = g_steal_pointer (&self->memory);
+  self->memory = vhost_memory_ref (memory);
+  self->paused = !locate_parts (&self->setup, memory, hosts, NULL);
   if (self->paused)
-    parts = (RingParts){ NULL, NULL, NULL };
-  vhost_device_ring_set_memory (&self->ring, memory, parts.desc, parts.avail, parts.used);
+    memset (hosts, 0, sizeof (RingHosts));
+  vhost_device_ring_set_memory (&self->ring, memory, hosts[0], hosts[1], hosts[2]);
   if (!self->paused)
     push_held (self);
   vhost_queue_rewatch (self);

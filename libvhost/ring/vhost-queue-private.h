@@ -4,15 +4,18 @@
 #pragma once
 
 #include "core/vhost-reactor-private.h"
-#include "memory/vhost-memory-private.h"
+#include "memory/vhost-iotlb-private.h"
 #include "ring/vhost-inflight-area-private.h"
 #include "ring/vhost-queue.h"
+#include "ring/vhost-ring-private.h"
 
 typedef enum {
   VHOST_QUEUE_EVENT_KICK,   /* there are buffers, and no kick function is set */
   VHOST_QUEUE_EVENT_BROKEN, /* vhost_queue_dup_error() says why; the err descriptor was signalled */
-  VHOST_QUEUE_EVENT_DRAINED, /* after vhost_queue_stop(): nothing is in flight any more */
-  VHOST_QUEUE_EVENT_CALL,    /* the driver is to be told, and no descriptor does it */
+  VHOST_QUEUE_EVENT_DRAINED,  /* after vhost_queue_stop(): nothing is in flight any more */
+  VHOST_QUEUE_EVENT_CALL,     /* the driver is to be told, and no descriptor does it */
+  VHOST_QUEUE_EVENT_MISSED,   /* vhost_queue_take_misses() says which translations are missing */
+  VHOST_QUEUE_EVENT_RELEASED, /* after vhost_queue_await_release(): that memory is not used now */
 } VhostQueueEvent;
 
 typedef void (*VhostQueueObserver) (VhostQueue *queue, VhostQueueEvent event, gpointer data);
@@ -51,6 +54,23 @@ gboolean vhost_queue_start (VhostQueue *queue, const VhostQueueSetup *setup, Vho
                             VhostReactor *reactor, GError **error);
 
 void vhost_queue_set_enabled (VhostQueue *queue, gboolean enabled);
+
+/* vhost-queue-iotlb.c: rings in a view through an IOTLB. */
+/* What of the ring is not in @view. */
+void vhost_queue_list_misses (const VhostQueueSetup *setup, const VhostMemory *view,
+                              VhostIotlbMisses *misses);
+/* What chains lack, since the last call. */
+void vhost_queue_take_misses (VhostQueue *queue, VhostIotlbMisses *misses);
+/* Breaks the queue: its driver sent it where it cannot go. */
+void vhost_queue_break (VhostQueue *queue, VhostRingFault fault, guint64 address);
+/* Does a chain in flight lie in [@host, @host + @size), in part? */
+gboolean vhost_queue_uses (VhostQueue *queue, const guint8 *host, guint64 size);
+/* Is there one in any of @lost? VHOST_QUEUE_EVENT_RELEASED follows, from the loop. */
+gboolean vhost_queue_await_release (VhostQueue *queue, const VhostSpan *lost, guint n);
+gboolean vhost_queue_awaits_release (VhostQueue *queue);
+/* Does not wait any longer: those chains have no buffers any more, and can only be pushed. Who
+ * holds their iovecs must not use them. */
+void vhost_queue_revoke_awaited (VhostQueue *queue);
 
 /* Translates the ring again in @memory. Chains in flight keep the table they were popped under.
  * When the ring is not inside @memory the queue pauses (VIRTIO allows a region to be removed and

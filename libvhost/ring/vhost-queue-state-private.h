@@ -10,10 +10,12 @@
 #include "ring/vhost-worker-private.h"
 
 /* A memory table; of one that is not the present one any more, how many chains that were popped
- * under it are in flight. Their slots name it. */
+ * under it are in flight. Their slots name it. Views come and go often; what a chain needs of one
+ * is that its regions stay mapped. */
 typedef struct {
-  VhostMemory *memory;
+  VhostMemory *memory; /* never a view */
   guint count;
+  gboolean awaited; /* by an INVALIDATE */
 } VhostQueuePin;
 
 /* Counted, because a handler may replace itself. */
@@ -53,8 +55,9 @@ struct _VhostQueue {
   VhostDeviceRing ring;
   VhostQueueTracking *tracking; /* NULL: not recorded */
   VhostQueueSetup setup;
-  VhostQueuePin *pin; /* the present table; NULL when neither started nor stopping */
-  guint n_pinned;     /* chains in flight that were popped under another one */
+  VhostMemory *memory; /* what the ring is in, perhaps a view */
+  VhostQueuePin *pin;  /* the present table; NULL when neither started nor stopping */
+  guint n_pinned;      /* chains in flight that were popped under another one */
   VhostReactor *reactor;
   VhostWatch *watch;
   VhostTask look_task;
@@ -65,6 +68,10 @@ struct _VhostQueue {
   GArray *held;      /* of VhostQueueHeld, while paused */
   guint sigbus_seen;
   GError *error; /* broken, until the next start */
+
+  VhostIotlbMisses missed;
+  VhostTask missed_task, released_task;
+  guint n_awaited; /* pins */
 
   gboolean dispatching;
   guint budget; /* chains that the running handler may still pop */
@@ -124,6 +131,12 @@ vhost_queue_unpin (VhostQueue *queue, VhostSlot *const *slots, guint n)
   if (G_UNLIKELY (queue->n_pinned > 0))
     vhost_queue_unpin_slow (queue, slots, n);
 }
+
+/* vhost-queue-iotlb.c */
+void vhost_queue_init_iotlb (VhostQueue *queue);
+void vhost_queue_clear_iotlb (VhostQueue *queue);
+void vhost_queue_note_misses (VhostQueue *queue); /* there are some: told from the loop */
+void vhost_queue_note_released (VhostQueue *queue);
 
 /* vhost-queue-dispatch.c */
 void vhost_queue_kick_release (VhostQueueKick *kick);

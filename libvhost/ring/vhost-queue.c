@@ -46,6 +46,7 @@ vhost_queue_init (VhostQueue *self)
   self->err_fd = -1;
   self->held = g_array_new (FALSE, FALSE, sizeof (VhostQueueHeld));
   vhost_queue_init_dispatch (self);
+  vhost_queue_init_iotlb (self);
 }
 
 static void
@@ -337,6 +338,8 @@ vhost_queue_pop_slots (VhostQueue *self, VhostSlot **slots, guint max)
     n = vhost_queue_pop_ring (self, slots, max);
   if (!vhost_queue_has_ring (self))
     return 0; /* it broke, and was ended from the observer */
+  if (n < max && G_UNLIKELY (self->ring.common.misses.n > 0))
+    vhost_queue_note_misses (self);
   if (G_UNLIKELY (vhost_sigbus_get_count () != self->sigbus_seen) &&
       !survives_lost_memory (self, slots, n))
     return 0;

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <string.h>
+#include "memory/vhost-iotlb-private.h"
 #include "ring/vhost-ring-private.h"
 
 typedef struct {
@@ -30,6 +31,7 @@ typedef struct {
   VhostRingDesc *indirect_copy; /* private copy of one indirect table */
   guint indirect_room;          /* entries that fit in it */
   VhostRingError error;
+  VhostIotlbMisses misses; /* memory is a view, and the next chain lacks these */
 } VhostRingCommon;
 
 /* A descriptor, fetched: two words, each loaded once. What the second one holds besides the length
@@ -61,20 +63,24 @@ void vhost_ring_common_free_overflow (VhostRingCommon *common, VhostSlot *slot);
  * behind the last. */
 VhostSlot **vhost_ring_common_list_latest (VhostRingCommon *common);
 
-/* Appends a buffer of any length, which may go on in other regions. */
+/* Appends a buffer of any length, which may go on in other regions. What a view lacks is noted and
+ * left out; the walk is too long from then on, and its chain cannot be popped. */
 gboolean vhost_ring_common_add_buffer (VhostRingCommon *common, VhostSlot *slot,
                                        VhostRingWalk *walk, guint64 address, guint32 length,
                                        gboolean writable);
 
 /* An indirect table, checked, and its number of entries: in place, or if it is not all in one
- * region, or not aligned, a private copy. NULL with a fault. @last: its descriptor is alone, as it
- * must be. */
+ * region, or not aligned, a private copy. NULL with a fault, or with misses. @last: its descriptor
+ * is alone, as it must be. */
 const VhostRingDesc *vhost_ring_common_find_table (VhostRingCommon *common, guint64 address,
                                                    guint32 length, gboolean last, guint *n);
 
-/* Remembers the row of memory that holds @address; FALSE when there is none. */
+/* Remembers the row of memory that holds @address; FALSE when there is none that may be both read
+ * and written. */
 gboolean vhost_ring_common_move_hint (VhostRingCommon *common, guint64 address);
 
+/* A walk is too long: a fault, unless it only seems so because of misses. */
+void vhost_ring_common_refuse_length (VhostRingCommon *common, guint64 size);
 void vhost_ring_common_record_fault (VhostRingCommon *common, VhostRingFault fault, guint64 value);
 
 /* Always FALSE, to be returned on. */
@@ -167,7 +173,7 @@ static VHOST_ALWAYS_INLINE gboolean
 vhost_ring_common_fill_slot (VhostRingCommon *common, VhostSlot *slot, const VhostRingWalk *walk)
 {
   if (G_UNLIKELY (walk->size > G_MAXUINT32)) {
-    vhost_ring_common_record_fault (common, VHOST_RING_FAULT_TOO_LONG, walk->size);
+    vhost_ring_common_refuse_length (common, walk->size);
     return FALSE;
   }
   slot->n_readable = (guint16) (walk->n - walk->n_writable);

@@ -116,9 +116,9 @@ gboolean
 vhost_ring_common_move_hint (VhostRingCommon *common, guint64 address)
 {
   const VhostSpan *span =
-      vhost_span_search (common->memory->by_guest, common->memory->n_regions, address);
+      vhost_span_search (common->memory->by_guest, common->memory->n_guest, address);
 
-  if (span == NULL)
+  if (span == NULL || span->access != VHOST_MEMORY_READ_WRITE)
     return FALSE;
   common->hint = span;
   return TRUE;
@@ -155,6 +155,27 @@ append_iov (VhostSlot *slot, VhostRingWalk *walk, guint8 *host, guint32 length, 
   }
 }
 
+void
+vhost_ring_common_refuse_length (VhostRingCommon *common, guint64 size)
+{
+  if (common->misses.n == 0)
+    vhost_ring_common_record_fault (common, VHOST_RING_FAULT_TOO_LONG, size);
+}
+
+/* Where @address is, and how far. In a view *@host may be NULL: up to there it is missing. */
+static gboolean
+translate (VhostRingCommon *common, const VhostSpan **hint, guint64 address, guint access,
+           guint8 **host, guint64 *contiguous)
+{
+  *host = vhost_memory_find_guest (common->memory, hint, address, access, contiguous);
+  if (*host != NULL)
+    return TRUE;
+  if (common->memory->base == NULL)
+    return vhost_ring_common_set_fault (common, VHOST_RING_FAULT_ADDRESS, address);
+  *contiguous = VHOST_IOTLB_PAGE - address % VHOST_IOTLB_PAGE;
+  return vhost_iotlb_misses_add (&common->misses, address, access);
+}
+
 gboolean
 vhost_ring_common_add_buffer (VhostRingCommon *common, VhostSlot *slot, VhostRingWalk *walk,
                               guint64 address, guint32 length, gboolean writable)
@@ -168,16 +189,20 @@ vhost_ring_common_add_buffer (VhostRingCommon *common, VhostSlot *slot, VhostRin
 
   while (left > 0) {
     guint64 contiguous;
-    guint8 *host = vhost_memory_find_guest (common->memory, &common->hint, address, &contiguous);
+    guint8 *host;
     guint32 piece;
 
-    if (host == NULL)
-      return vhost_ring_common_set_fault (common, VHOST_RING_FAULT_ADDRESS, address);
+    if (!translate (common, &common->hint, address,
+                    writable ? VHOST_MEMORY_WRITE : VHOST_MEMORY_READ, &host, &contiguous))
+      return FALSE;
     if (walk->n == slot->n_room && !grow_iov (common, slot))
       return FALSE;
 
     piece = (guint32) MIN (left, contiguous);
-    append_iov (slot, walk, host, piece, writable);
+    if (G_LIKELY (host != NULL))
+      append_iov (slot, walk, host, piece, writable);
+    else
+      walk->size = MAX (walk->size, (guint64) G_MAXUINT32 + 1);
     address += piece;
     left -= piece;
   }
@@ -196,20 +221,20 @@ copy_table (VhostRingCommon *common, guint64 address, gsize left)
 
   while (left > 0) {
     guint64 contiguous;
-    const guint8 *host =
-        vhost_memory_find_guest (common->memory, &common->table_hint, address, &contiguous);
+    guint8 *host;
     gsize piece;
 
-    if (host == NULL)
-      return vhost_ring_common_set_fault (common, VHOST_RING_FAULT_ADDRESS, address);
+    if (!translate (common, &common->table_hint, address, VHOST_MEMORY_READ, &host, &contiguous))
+      return FALSE;
     piece = MIN (left, contiguous);
-    memcpy (to, host, piece);
+    if (G_LIKELY (host != NULL))
+      memcpy (to, host, piece);
     to += piece;
     address += piece;
     left -= piece;
   }
   __atomic_signal_fence (__ATOMIC_SEQ_CST); /* from here on only the copy counts */
-  return TRUE;
+  return common->misses.n == 0;
 }
 
 /* A table should not have more entries than the queue, but Linux makes it as long as the request
@@ -238,7 +263,8 @@ vhost_ring_common_find_table (VhostRingCommon *common, guint64 address, guint32 
   *n = length / sizeof (VhostRingDesc);
   if (!check_table (common, address, length, last))
     return NULL;
-  host = vhost_memory_find_guest (common->memory, &common->table_hint, address, &contiguous);
+  host = vhost_memory_find_guest (common->memory, &common->table_hint, address, VHOST_MEMORY_READ,
+                                  &contiguous);
   if (host != NULL && contiguous >= length && (gsize) host % sizeof (guint64) == 0)
     return (const VhostRingDesc *) host;
   make_table_room (common, *n);

@@ -86,6 +86,7 @@ typedef enum {
   VHOST_RING_FAULT_INDIRECT_NEXT,   /* INDIRECT together with NEXT; packed: not alone in its list */
   VHOST_RING_FAULT_ORDER,           /* readable after writable */
   VHOST_RING_FAULT_ADDRESS,         /* not in memory, or addr + len wraps */
+  VHOST_RING_FAULT_ACCESS,          /* the IOMMU does not let the device there */
   VHOST_RING_FAULT_TOO_LONG,        /* 2^32 bytes or more than VHOST_RING_MAX_IOVECS pieces */
   VHOST_RING_FAULT_MEMORY,          /* the file behind guest memory went away */
   VHOST_RING_FAULT_NOT_OUTSTANDING, /* driver side: used id that was not given out */

@@ -31,6 +31,8 @@ vhost_ring_fault_get_text (VhostRingFault fault)
     return "a readable descriptor after a writable one";
   case VHOST_RING_FAULT_ADDRESS:
     return "a buffer is not in guest memory";
+  case VHOST_RING_FAULT_ACCESS:
+    return "a buffer is where the IOMMU does not let the device";
   case VHOST_RING_FAULT_TOO_LONG:
     return "a chain has too many bytes or pieces";
   case VHOST_RING_FAULT_MEMORY:
@@ -46,7 +48,8 @@ vhost_ring_error_to_string (const VhostRingError *error)
 {
   const char *text = vhost_ring_fault_get_text (error->fault);
 
-  if (error->fault == VHOST_RING_FAULT_ADDRESS || error->fault == VHOST_RING_FAULT_MEMORY)
+  if (error->fault == VHOST_RING_FAULT_ADDRESS || error->fault == VHOST_RING_FAULT_ACCESS ||
+      error->fault == VHOST_RING_FAULT_MEMORY)
     return g_strdup_printf ("%s (0x%" G_GINT64_MODIFIER "x)", text, error->value);
   return g_strdup_printf ("%s (%" G_GUINT64_FORMAT ")", text, error->value);
 }

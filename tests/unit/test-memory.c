@@ -102,7 +102,7 @@ test_lookup (guint *n_fds, gconstpointer data)
       if (i % 8 == 7 && i < 39 && delta >= 0)
         expected = memory->regions[i + 1]->host + delta; /* the next one touches */
 
-      g_assert_true (vhost_memory_find_guest (memory, &hint, address, &contiguous) == expected);
+      g_assert_true (vhost_memory_find_guest (memory, &hint, address, 0, &contiguous) == expected);
       if (delta < 0)
         g_assert_cmpuint (contiguous, ==, (guint64) -delta);
     }
