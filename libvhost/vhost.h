@@ -11,6 +11,7 @@
 #include <libvhost/ring/vhost-queue.h>
 #include <libvhost/ring/vhost-worker.h>
 #include <libvhost/ring/vhost-driver-queue.h>
+#include <libvhost/endpoint/vhost-iommu.h>
 #include <libvhost/endpoint/vhost-backend.h>
 #include <libvhost/endpoint/vhost-device.h>
 #include <libvhost/user/vhost-user-protocol.h>

@@ -12,8 +12,9 @@ struct _VhostDriver {
   gulong signal_ids[4];
   guint64 wanted; /* property */
   guint64 memory_size;
-  guint64 features; /* in use */
-  guint64 base;     /* guest address of memory */
+  guint64 features;    /* in use */
+  guint64 base;        /* guest address of memory */
+  guint64 iova_offset; /* property */
   VhostMemory *memory;
   VhostArena *arena;
   VhostDriverQueue **queues;
@@ -22,6 +23,9 @@ struct _VhostDriver {
   gboolean resumable; /* it was started, and the device has left */
   gboolean tracked;   /* the device records what is in flight */
 };
+
+/* vhost-driver-memory.c: where it was not the last time. */
+gboolean vhost_driver_make_memory (VhostDriver *driver, GError **error);
 
 /* vhost-driver.c */
 gboolean vhost_driver_tell_status (VhostDriver *driver, guint status, GCancellable *cancellable,

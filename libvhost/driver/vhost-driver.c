@@ -3,18 +3,11 @@
  * starts any device on them. One thread. (VIRTIO 1.4, section 3.1; the addresses it gives are no
  * addresses of this process) */
 
-#include <errno.h>
-#include <fcntl.h>
-#include <sys/mman.h>
 #include "core/vhost-error-private.h"
-#include "core/vhost-fd-private.h"
 #include "core/vhost-features-private.h"
 #include "driver/vhost-driver-private.h"
 #include "ring/vhost-driver-queue-private.h"
 
-/* Guest and user address of the memory. Not 0, which some back-ends take for “not set”. */
-#define GUEST_BASE G_GUINT64_CONSTANT (0x40000000)
-#define GUEST_STEP G_GUINT64_CONSTANT (0x40000000)
 #define MEMORY_UNIT 4096
 #define MIN_MEMORY (1024 * 1024)
 #define DEFAULT_MEMORY (64 * 1024 * 1024)
@@ -26,6 +19,9 @@
   (VHOST_BIT (VHOST_FEATURE_VERSION_1) | VHOST_BIT (VHOST_FEATURE_INDIRECT_DESC) |                 \
    VHOST_BIT (VHOST_FEATURE_EVENT_IDX) | VHOST_BIT (VHOST_FEATURE_RING_PACKED))
 
+/* What it can do when it is told how. */
+#define OPTIONAL_FEATURES VHOST_BIT (VHOST_FEATURE_ACCESS_PLATFORM)
+
 /* Bits of the device kind: 0 to 23, and 50 to 63. */
 #define DEVICE_FEATURES (G_GUINT64_CONSTANT (0xfffc000000ffffff))
 
@@ -36,54 +32,18 @@ enum {
   PROP_WANTED_FEATURES,
   PROP_ACKED_FEATURES,
   PROP_MEMORY_SIZE,
+  PROP_IOVA_OFFSET,
   N_PROPERTIES,
 };
 
 static GParamSpec *properties[N_PROPERTIES];
-
-static int
-make_sealed_file (guint64 size, GError **error)
-{
-  VHOST_AUTO_FD fd = memfd_create ("vhost-driver", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-
-  if (fd < 0 || ftruncate (fd, (off_t) size) < 0 ||
-      fcntl (fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0) {
-    vhost_set_error_from_errno (error, errno, "cannot make %" G_GUINT64_FORMAT " bytes of memory",
-                                size);
-    return -1;
-  }
-  return vhost_fd_steal (&fd);
-}
-
-/* Every other start is elsewhere, so that the device can be given the new memory before it lets go
- * of the old. */
-static guint64
-choose_base (guint64 base, guint64 size)
-{
-  if (base != GUEST_BASE)
-    return GUEST_BASE;
-  return GUEST_BASE + (size + GUEST_STEP - 1) / GUEST_STEP * GUEST_STEP;
-}
-
-static VhostMemory *
-make_memory (guint64 base, guint64 size, GError **error)
-{
-  VHOST_AUTO_FD fd = make_sealed_file (size, error);
-  g_autoptr (VhostMemoryRegion) region = NULL;
-  g_autoptr (VhostMemory) none = vhost_memory_new ();
-
-  if (fd < 0)
-    return NULL;
-  region = vhost_memory_region_new (base, size, base, fd, 0, error);
-  return region != NULL ? vhost_memory_add (none, region, error) : NULL;
-}
 
 static gboolean
 negotiate (VhostDriver *driver, GCancellable *cancellable, GError **error)
 {
   g_autoptr (GError) reason = NULL;
   guint64 offered = vhost_device_get_features (driver->device, cancellable, &reason);
-  guint64 known = RING_FEATURES | DEVICE_FEATURES;
+  guint64 known = RING_FEATURES | OPTIONAL_FEATURES | DEVICE_FEATURES;
 
   if (reason != NULL) {
     g_propagate_error (error, g_steal_pointer (&reason));
@@ -149,6 +109,8 @@ lay_out_queues (VhostDriver *driver, guint queue_size, GError **error)
 {
   gsize ring_bytes = vhost_driver_queue_get_ring_bytes (queue_size);
   guint64 used = ring_bytes * driver->n_queues;
+  gboolean has_iommu = vhost_word_has (driver->features, VHOST_FEATURE_ACCESS_PLATFORM);
+  guint64 offset = has_iommu ? driver->iova_offset : 0;
 
   if (used >= driver->memory_size)
     return vhost_set_error (error, VHOST_ERROR_INVALID_VALUE,
@@ -156,6 +118,7 @@ lay_out_queues (VhostDriver *driver, guint queue_size, GError **error)
                             " bytes and more; the driver has %" G_GUINT64_FORMAT,
                             driver->n_queues, queue_size, used, driver->memory_size);
   driver->arena = vhost_arena_new (driver->memory, driver->base + used, driver->memory_size - used);
+  vhost_arena_move (driver->arena, offset);
   driver->queues = g_new0 (VhostDriverQueue *, driver->n_queues + 1);
   for (guint i = 0; i < driver->n_queues; i++) {
     guint64 address = driver->base + i * ring_bytes;
@@ -166,7 +129,7 @@ lay_out_queues (VhostDriver *driver, guint queue_size, GError **error)
         i, queue_size, vhost_word_has (driver->features, VHOST_FEATURE_RING_PACKED),
         vhost_word_has (driver->features, VHOST_FEATURE_EVENT_IDX),
         vhost_word_has (driver->features, VHOST_FEATURE_INDIRECT_DESC), driver->arena, ring,
-        address, error);
+        address + offset, error);
     if (driver->queues[i] == NULL)
       return FALSE;
     vhost_driver_queue_set_wait_func (driver->queues[i], wait_for_device, driver->device);
@@ -370,10 +333,9 @@ vhost_driver_start (VhostDriver *driver, guint n_queues, guint queue_size,
     return FALSE;
   vhost_driver_stop (driver, NULL, NULL); /* what could have been resumed */
   driver->n_queues = n_queues;
-  driver->base = choose_base (driver->base, driver->memory_size);
-  driver->memory = make_memory (driver->base, driver->memory_size, &reason);
   driver->started =
-      driver->memory != NULL && vhost_driver_tell_status (driver, found, cancellable, &reason) &&
+      vhost_driver_make_memory (driver, &reason) &&
+      vhost_driver_tell_status (driver, found, cancellable, &reason) &&
       negotiate (driver, cancellable, &reason) &&
       vhost_driver_tell_status (driver, found | VHOST_STATUS_FEATURES_OK, cancellable, &reason) &&
       lay_out_queues (driver, queue_size, &reason) &&
@@ -551,6 +513,9 @@ vhost_driver_get_property (GObject *object, guint id, GValue *value, GParamSpec 
   case PROP_MEMORY_SIZE:
     g_value_set_uint64 (value, driver->memory_size);
     break;
+  case PROP_IOVA_OFFSET:
+    g_value_set_uint64 (value, driver->iova_offset);
+    break;
   default:
     G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
   }
@@ -572,6 +537,9 @@ vhost_driver_set_property (GObject *object, guint id, const GValue *value, GPara
   case PROP_MEMORY_SIZE:
     driver->memory_size =
         (g_value_get_uint64 (value) + MEMORY_UNIT - 1) / MEMORY_UNIT * MEMORY_UNIT;
+    break;
+  case PROP_IOVA_OFFSET:
+    driver->iova_offset = g_value_get_uint64 (value);
     break;
   default:
     G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
@@ -603,7 +571,7 @@ vhost_driver_class_init (VhostDriverClass *klass)
    *
    * The VIRTIO feature bits to accept when they are offered. From the start: VERSION_1,
    * INDIRECT_DESC, EVENT_IDX and RING_PACKED. Add those of the device kind that the caller knows
-   * how to use.
+   * how to use, and ACCESS_PLATFORM for a device behind an IOMMU.
    *
    * Since: 1.0
    */
@@ -628,6 +596,17 @@ vhost_driver_class_init (VhostDriverClass *klass)
    */
   properties[PROP_MEMORY_SIZE] = g_param_spec_uint64 ("memory-size", NULL, NULL, MIN_MEMORY,
                                                       G_MAXINT64 / 2, DEFAULT_MEMORY, writable);
+  /**
+   * VhostDriver:iova-offset:
+   *
+   * How much higher than its guest physical address each address is that the device sees, modulo
+   * 2⁶⁴, when %VHOST_FEATURE_ACCESS_PLATFORM is in use: what [method@Vhost.Device.set_iommu] was
+   * given must lead back. A multiple of 4096. In force at the next start.
+   *
+   * Since: 1.0
+   */
+  properties[PROP_IOVA_OFFSET] =
+      g_param_spec_uint64 ("iova-offset", NULL, NULL, 0, G_MAXUINT64, 0, writable);
   g_object_class_install_properties (object_class, N_PROPERTIES, properties);
 }
 

@@ -32,6 +32,8 @@ typedef struct {
   gboolean features_refused; /* the last SET_FEATURES failed: FEATURES_OK does not stick */
   guint status;
   VhostMemory *memory;
+  VhostIotlb *iotlb;           /* NULL: rings are in guest physical addresses */
+  GSource *iotlb_retry;        /* asks again for what did not come */
   VhostInflightArea *inflight; /* NULL: what is in flight is not recorded */
   VhostVring *vrings;
   VhostReactor *reactor; /* of the context the session runs in; NULL without one */
@@ -71,6 +73,16 @@ void vhost_backend_take_inflight (VhostBackend *backend, VhostInflightArea *area
 void vhost_backend_set_status (VhostBackend *backend, guint status);
 guint vhost_backend_get_status (VhostBackend *backend);
 
+/* vhost-backend-iotlb.c: a translation comes, or ends. An invalidation is to be answered now, or,
+ * when it is *@busy, after the class's iotlb_released(); revoke() does not wait for that. */
+gboolean vhost_backend_update_iotlb (VhostBackend *backend, guint64 address, guint64 size,
+                                     guint64 user_address, guint access, GError **error);
+gboolean vhost_backend_invalidate_iotlb (VhostBackend *backend, guint64 address, guint64 size,
+                                         gboolean *busy, GError **error);
+void vhost_backend_revoke_iotlb (VhostBackend *backend);
+/* Who is asked is somebody else now. */
+void vhost_backend_ask_iotlb_again (VhostBackend *backend);
+
 /* All queues stopped and disabled, device state as at the start; the session stays. */
 void vhost_backend_reset (VhostBackend *backend);
 
@@ -109,7 +121,17 @@ void vhost_backend_report_failure (VhostBackend *backend, const GError *error);
  * thread, but for a kick. */
 void vhost_backend_on_queue_event (VhostQueue *queue, VhostQueueEvent event, gpointer backend);
 
+/* Within this room: what queues live in; features, memory or queues have changed; events of queues;
+ * is the ring of @vring within reach, or was it asked for? */
+VhostMemory *vhost_backend_get_view (VhostBackend *backend);
+void vhost_backend_update_view (VhostBackend *backend);
+void vhost_backend_flush_idle_iotlb (VhostBackend *backend);
+void vhost_backend_note_misses (VhostBackend *backend, VhostQueue *queue);
+void vhost_backend_note_released (VhostBackend *backend);
+gboolean vhost_vring_is_within_reach (VhostBackend *backend, VhostVring *vring);
+
 /* Within this room: the signals, emitted from the files beside vhost-backend.c. */
 void vhost_backend_emit_kick (VhostBackend *backend, VhostQueue *queue);
 void vhost_backend_emit_config (VhostBackend *backend, gboolean written, guint offset, guint size);
 void vhost_backend_emit_queue (VhostBackend *backend, VhostQueue *queue, gboolean started);
+void vhost_backend_emit_memory (VhostBackend *backend);

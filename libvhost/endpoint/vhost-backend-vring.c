@@ -108,7 +108,7 @@ vhost_vring_set_addr (VhostBackend *backend, VhostVring *vring, const VhostQueue
   VhostQueueSetup wanted = vring->setup;
 
   wanted.packed = is_packed (backend);
-  wanted.kind = addr->kind;
+  wanted.kind = priv->iotlb != NULL ? VHOST_ADDRESS_GUEST : addr->kind;
   wanted.desc = addr->desc;
   wanted.avail = addr->avail;
   wanted.used = addr->used;
@@ -116,7 +116,7 @@ vhost_vring_set_addr (VhostBackend *backend, VhostVring *vring, const VhostQueue
     return vhost_set_error (error, VHOST_ERROR_INVALID_VALUE, "unknown ring flags 0x%x", flags);
   if (!check_alignment (&wanted, error) || !check_running_addr (vring, addr, error))
     return FALSE;
-  if (vring->has_num && priv->memory != NULL &&
+  if (vring->has_num && priv->memory != NULL && priv->iotlb == NULL &&
       !vhost_queue_check_setup (&wanted, priv->memory, error))
     return FALSE;
   vring->setup = wanted;
@@ -131,7 +131,8 @@ vhost_vring_set_addr (VhostBackend *backend, VhostVring *vring, const VhostQueue
 static gboolean
 is_complete (VhostBackend *backend, VhostVring *vring)
 {
-  return vring->has_num && vring->has_addr && vhost_backend_get_memory (backend) != NULL;
+  return vring->has_num && vring->has_addr && vhost_backend_get_memory (backend) != NULL &&
+         vhost_vring_is_within_reach (backend, vring);
 }
 
 static gboolean
@@ -143,7 +144,8 @@ start_now (VhostBackend *backend, VhostVring *vring, GError **error)
   vring->setup.event_idx = vhost_word_has (priv->acked, VHOST_FEATURE_EVENT_IDX);
   vring->setup.indirect = vhost_word_has (priv->acked, VHOST_FEATURE_INDIRECT_DESC);
   vring->setup.inflight = priv->inflight;
-  if (!vhost_queue_start (vring->queue, &vring->setup, priv->memory, priv->reactor, error))
+  if (!vhost_queue_start (vring->queue, &vring->setup, vhost_backend_get_view (backend),
+                          priv->reactor, error))
     return FALSE;
   vring->start_wanted = FALSE;
   if (priv->config_announced) {
@@ -157,14 +159,13 @@ start_now (VhostBackend *backend, VhostVring *vring, GError **error)
 gboolean
 vhost_vring_start (VhostBackend *backend, VhostVring *vring, int kick_fd, GError **error)
 {
-  VhostBackendPrivate *priv = vhost_backend_get_private (backend);
   VHOST_AUTO_FD fd = kick_fd;
 
   if (fd >= 0 && !vhost_fd_check_event (fd, error))
     return FALSE;
   vring->setup.packed = is_packed (backend);
   if (!vhost_queue_is_started (vring->queue) && is_complete (backend, vring) &&
-      !vhost_queue_check_setup (&vring->setup, priv->memory, error))
+      !vhost_queue_check_setup (&vring->setup, vhost_backend_get_view (backend), error))
     return FALSE;
   vhost_queue_take_kick_fd (vring->queue, vhost_fd_steal (&fd));
   if (vhost_queue_is_started (vring->queue))
@@ -217,6 +218,7 @@ vhost_vring_finish_stop (VhostBackend *backend, VhostVring *vring)
   }
   vhost_queue_take_kick_fd (vring->queue, -1);
   vhost_queue_take_call_fd (vring->queue, -1);
+  vhost_backend_flush_idle_iotlb (backend);
   return vring->setup.base;
 }
 

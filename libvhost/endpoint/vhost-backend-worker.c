@@ -88,6 +88,12 @@ handle_event (VhostBackend *backend, VhostQueue *queue, VhostQueueEvent event)
   case VHOST_QUEUE_EVENT_CALL:
     VHOST_BACKEND_GET_CLASS (backend)->queue_called (backend, queue);
     break;
+  case VHOST_QUEUE_EVENT_MISSED:
+    vhost_backend_note_misses (backend, queue);
+    break;
+  case VHOST_QUEUE_EVENT_RELEASED:
+    vhost_backend_note_released (backend);
+    break;
   case VHOST_QUEUE_EVENT_DRAINED:
     VHOST_BACKEND_GET_CLASS (backend)->queue_drained (backend, queue);
     break;

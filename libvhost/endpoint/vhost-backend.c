@@ -137,6 +137,11 @@ ignore_queue (VhostBackend *backend, VhostQueue *queue)
 }
 
 static void
+ignore_miss (VhostBackend *backend, guint64 address, guint access, gboolean denied)
+{
+}
+
+static void
 install_properties (GObjectClass *object_class)
 {
   /**
@@ -330,6 +335,8 @@ vhost_backend_class_init (VhostBackendClass *klass)
   klass->queue_drained = ignore_queue;
   klass->queue_called = ignore_queue;
   klass->queue_broken = ignore_queue;
+  klass->iotlb_missed = ignore_miss;
+  klass->iotlb_released = ignore_config_change;
   install_properties (object_class);
   install_signals ();
 }
@@ -510,8 +517,9 @@ vhost_backend_end_session (VhostBackend *backend)
   stop_all (backend);
   g_clear_pointer (&priv->memory, vhost_memory_unref);
   g_clear_pointer (&priv->inflight, vhost_inflight_area_unref);
-  g_clear_pointer (&priv->reactor, vhost_reactor_unref);
   priv->acked = 0;
+  vhost_backend_update_view (backend);
+  g_clear_pointer (&priv->reactor, vhost_reactor_unref);
   priv->features_refused = FALSE;
   priv->status = 0;
   priv->config_announced = FALSE;
@@ -526,6 +534,7 @@ vhost_backend_reset (VhostBackend *backend)
   VhostBackendPrivate *priv = vhost_backend_get_private (backend);
 
   stop_all (backend);
+  vhost_backend_flush_idle_iotlb (backend);
   if (priv->inflight != NULL)
     vhost_inflight_area_blank (priv->inflight);
   priv->status = 0;
@@ -552,28 +561,10 @@ vhost_backend_accept_features (VhostBackend *backend, guint64 offered, guint64 a
   }
   priv->acked = acked;
   priv->features_refused = FALSE;
+  vhost_backend_update_view (backend);
   g_object_notify_by_pspec (G_OBJECT (backend), properties[PROP_ACKED_FEATURES]);
   g_signal_emit (backend, signals[SIGNAL_FEATURES_CHANGED], 0);
   return TRUE;
-}
-
-void
-vhost_backend_take_memory (VhostBackend *backend, VhostMemory *memory)
-{
-  VhostBackendPrivate *priv = vhost_backend_get_private (backend);
-  g_autoptr (VhostMemory) old = g_steal_pointer (&priv->memory);
-  VHOST_BACKEND_PAUSE (backend);
-
-  priv->memory = memory;
-  for (guint i = 0; i < priv->n_queues; i++) {
-    VhostVring *vring = &priv->vrings[i];
-
-    if (vhost_queue_is_started (vring->queue))
-      vhost_queue_set_memory (vring->queue, memory);
-    else if (vring->start_wanted)
-      vhost_vring_start_pending (backend, vring);
-  }
-  g_signal_emit (backend, signals[SIGNAL_MEMORY_CHANGED], 0);
 }
 
 void
@@ -612,6 +603,12 @@ vhost_backend_emit_config (VhostBackend *backend, gboolean written, guint offset
 {
   g_signal_emit (backend, signals[written ? SIGNAL_CONFIG_WRITTEN : SIGNAL_CONFIG_READ], 0, offset,
                  size);
+}
+
+void
+vhost_backend_emit_memory (VhostBackend *backend)
+{
+  g_signal_emit (backend, signals[SIGNAL_MEMORY_CHANGED], 0);
 }
 
 void

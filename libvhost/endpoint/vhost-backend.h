@@ -42,6 +42,8 @@ struct _VhostBackendClass {
   void (*queue_drained) (VhostBackend *backend, VhostQueue *queue);
   void (*queue_called) (VhostBackend *backend, VhostQueue *queue);
   void (*queue_broken) (VhostBackend *backend, VhostQueue *queue);
+  void (*iotlb_missed) (VhostBackend *backend, guint64 address, guint access, gboolean denied);
+  void (*iotlb_released) (VhostBackend *backend);
 
   gpointer reserved[12];
 };

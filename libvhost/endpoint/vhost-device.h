@@ -2,6 +2,7 @@
 #pragma once
 
 #include <gio/gio.h>
+#include <libvhost/endpoint/vhost-iommu.h>
 #include <libvhost/memory/vhost-memory.h>
 
 G_BEGIN_DECLS
@@ -52,6 +53,9 @@ G_DECLARE_INTERFACE (VhostDevice, vhost_device, VHOST, DEVICE, GObject)
  * @give_inflight: see [method@Vhost.Device.give_inflight]
  * @drop_inflight: see [method@Vhost.Device.drop_inflight]
  * @has_used_lengths: see [method@Vhost.Device.has_used_lengths]
+ * @set_iommu: see [method@Vhost.Device.set_iommu]
+ * @update_iotlb: see [method@Vhost.Device.update_iotlb]
+ * @invalidate_iotlb: see [method@Vhost.Device.invalidate_iotlb]
  * @reserved: room for later versions
  *
  * What a kind of device implements. A function that is missing is answered with
@@ -112,6 +116,11 @@ struct _VhostDeviceInterface {
   void (*drop_inflight) (VhostDevice *device);
 
   gboolean (*has_used_lengths) (VhostDevice *device);
+  gboolean (*set_iommu) (VhostDevice *device, VhostIommu *iommu, GError **error);
+  gboolean (*update_iotlb) (VhostDevice *device, const VhostIommuMapping *mapping,
+                            GCancellable *cancellable, GError **error);
+  gboolean (*invalidate_iotlb) (VhostDevice *device, guint64 iova, guint64 size,
+                                GCancellable *cancellable, GError **error);
 
   gpointer reserved[4];
 };
@@ -223,5 +232,16 @@ void vhost_device_drop_inflight (VhostDevice *device);
 
 VHOST_AVAILABLE_IN_1_0
 gboolean vhost_device_has_used_lengths (VhostDevice *device);
+
+VHOST_AVAILABLE_IN_1_0
+gboolean vhost_device_set_iommu (VhostDevice *device, VhostIommu *iommu, GError **error);
+
+VHOST_AVAILABLE_IN_1_0
+gboolean vhost_device_update_iotlb (VhostDevice *device, const VhostIommuMapping *mapping,
+                                    GCancellable *cancellable, GError **error);
+
+VHOST_AVAILABLE_IN_1_0
+gboolean vhost_device_invalidate_iotlb (VhostDevice *device, guint64 iova, guint64 size,
+                                        GCancellable *cancellable, GError **error);
 
 G_END_DECLS

@@ -54,6 +54,16 @@ count_due (VhostUserBackend *backend, gint64 *deadline)
   return n;
 }
 
+guint
+vhost_user_backend_count_calls (VhostUserBackend *backend, guint request)
+{
+  guint n = 0;
+
+  for (const GList *link = backend->calls.head; link != NULL; link = link->next)
+    n += ((const Call *) link->data)->request == request;
+  return n;
+}
+
 static void
 update_deadline (VhostUserBackend *backend)
 {
@@ -116,7 +126,8 @@ check_gate (VhostUserBackend *backend, const VhostUserRule *rule, const VhostUse
                           vhost_user_protocol_feature_get_name (gate));
 }
 
-/* A device of which no queue runs is suspended, and says nothing. */
+/* A device of which no queue runs is suspended, and says nothing; one that waits for the address of
+ * its ring asks for that. */
 static gboolean
 check_call (VhostUserBackend *backend, const VhostUserRule *rule, const VhostUserFrame *frame,
             gboolean is_due, GError **error)
@@ -127,7 +138,8 @@ check_call (VhostUserBackend *backend, const VhostUserRule *rule, const VhostUse
     return vhost_set_error (error, VHOST_ERROR_DISCONNECTED, "there is no back-end channel");
   if (!check_gate (backend, rule, frame, error))
     return FALSE;
-  if (!vhost_backend_any_started (VHOST_BACKEND (backend)))
+  if (frame->request != VHOST_USER_BACKEND_CODE_IOTLB_MSG &&
+      !vhost_backend_any_started (VHOST_BACKEND (backend)))
     return vhost_set_error (error, VHOST_ERROR_BAD_STATE, "no queue is running");
   if (is_due && count_due (backend, &deadline) >= MAX_CALLS)
     return vhost_set_error (error, VHOST_ERROR_QUEUE_FULL, "%d requests wait for an answer",
@@ -294,6 +306,7 @@ vhost_user_backend_take_channel (VhostUserBackend *backend, int fd, GError **err
   vhost_user_backend_drop_channel (backend);
   backend->channel = g_steal_pointer (&channel);
   vhost_user_backend_resume_calls (backend);
+  vhost_backend_ask_iotlb_again (VHOST_BACKEND (backend));
   return TRUE;
 }
 
@@ -307,7 +320,8 @@ vhost_user_backend_install_channel (void)
    * @error: names the request
    *
    * The front-end refused a request on the back-end channel that has no result of its own:
-   * VRING_CALL, VRING_ERR or VRING_HOST_NOTIFIER_MSG. The session goes on.
+   * VRING_CALL, VRING_ERR, VRING_HOST_NOTIFIER_MSG, or an IOTLB_MSG that asks for a translation.
+   * The session goes on.
    *
    * Since: 1.0
    */

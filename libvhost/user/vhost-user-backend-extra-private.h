@@ -11,6 +11,8 @@
 /* vhost-user-backend-offer.c: @features without those that the device or the application has not
  * got what it takes for. */
 guint64 vhost_user_backend_choose_offer (VhostUserBackend *backend, guint64 features);
+/* Is everything offered that ACCESS_PLATFORM needs, to ask for translations? */
+gboolean vhost_user_backend_can_translate (VhostUserBackend *backend);
 
 /* vhost-user-backend-net.c: SEND_RARP, NET_SET_MTU */
 void vhost_user_backend_install_net (void);
@@ -26,6 +28,13 @@ VHOST_USER_BACKEND_HANDLER (close_crypto_session);
 /* How the request fails: itself, with a session number that is none. FALSE: it has not even the
  * size for that. */
 gboolean vhost_user_backend_fail_crypto (const VhostUserFrame *frame, VhostUserFrame *reply);
+
+/* vhost-user-backend-iotlb.c: IOTLB_MSG, either way */
+VHOST_USER_BACKEND_HANDLER (iotlb_msg);
+void vhost_user_backend_ask_iotlb (VhostBackend *backend, guint64 address, guint access,
+                                   gboolean denied);
+void vhost_user_backend_answer_invalidate (VhostBackend *backend);
+void vhost_user_backend_forget_invalidate (VhostUserBackend *backend);
 
 /* vhost-user-backend-notify.c: SET_VRING_ENDIAN, INBAND_NOTIFICATIONS */
 VHOST_USER_BACKEND_HANDLER (set_vring_endian);

@@ -30,6 +30,14 @@ find_unserved (VhostUserBackend *backend)
   return unserved;
 }
 
+gboolean
+vhost_user_backend_can_translate (VhostUserBackend *backend)
+{
+  const guint64 needed = BIT (BACKEND_REQ) | BIT (REPLY_ACK);
+
+  return (vhost_user_backend_get_offered_protocol (backend) & needed) == needed;
+}
+
 guint64
 vhost_user_backend_choose_offer (VhostUserBackend *backend, guint64 features)
 {

@@ -60,6 +60,10 @@ struct _VhostUserBackend {
   guint drain_timeout; /* ms */
   guint timeout;       /* ms, of one message */
 
+  /* an IOTLB invalidation whose answer waits for buffers in flight */
+  gboolean invalidating;
+  GSource *invalidate_deadline;
+
   /* our own requests, on the channel */
   GQueue calls; /* those whose answers are due, in the order they will come */
   GSource *call_deadline;
@@ -172,6 +176,8 @@ typedef void (*VhostUserAnswerFunc) (VhostUserBackend *backend, GTask *task,
  * that kept one from coming. */
 gboolean vhost_user_backend_call (VhostUserBackend *backend, VhostUserFrame *frame, GTask *task,
                                   VhostUserAnswerFunc func);
+/* How many of these wait for their answer. */
+guint vhost_user_backend_count_calls (VhostUserBackend *backend, guint request);
 /* A VhostUserReplyFunc: tells of a refusal that nobody else hears of. */
 void vhost_user_backend_report_refusal (VhostUserBackend *backend, VhostUserFrame *answer,
                                         const GError *error, gpointer data);

@@ -366,6 +366,7 @@ static const VhostUserHandler handlers[] = {
   HANDLER (SEND_RARP, vhost_user_backend_send_rarp),
   HANDLER (NET_SET_MTU, vhost_user_backend_net_set_mtu),
   HANDLER (SET_BACKEND_REQ_FD, set_backend_req_fd),
+  HANDLER (IOTLB_MSG, vhost_user_backend_iotlb_msg),
   HANDLER (SET_VRING_ENDIAN, vhost_user_backend_set_vring_endian),
   HANDLER (GET_CONFIG, get_config),
   HANDLER (SET_CONFIG, set_config),
@@ -553,7 +554,7 @@ vhost_user_backend_serve (VhostUserConnection *connection, VhostUserFrame *frame
       find_handler (rule->request) (backend, frame, &reply, &error)) {
     /* The handlers emit signals, and whoever listens may have ended the session. */
     if (backend->connection == connection && backend->draining == NULL &&
-        !backend->transfer.checking)
+        !backend->transfer.checking && !backend->invalidating)
       answer_success (backend, rule, frame->flags, &reply);
     return;
   }

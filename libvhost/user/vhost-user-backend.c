@@ -21,8 +21,11 @@ static void watch_listener (VhostUserBackend *backend);
 guint64
 vhost_user_backend_get_offered (VhostUserBackend *backend)
 {
-  return vhost_backend_get_private (VHOST_BACKEND (backend))->features |
-         VHOST_BIT (VHOST_FEATURE_PROTOCOL_FEATURES);
+  guint64 features = vhost_backend_get_private (VHOST_BACKEND (backend))->features;
+
+  if (!vhost_user_backend_can_translate (backend))
+    features &= ~VHOST_BIT (VHOST_FEATURE_ACCESS_PLATFORM);
+  return features | VHOST_BIT (VHOST_FEATURE_PROTOCOL_FEATURES);
 }
 
 guint64
@@ -49,6 +52,7 @@ vhost_user_backend_drop_connection (VhostUserBackend *backend)
   if (connection == NULL)
     return;
   vhost_user_backend_forget_drain (backend);
+  vhost_user_backend_forget_invalidate (backend);
   vhost_user_backend_forget_transfer (backend);
   vhost_user_backend_drop_channel (backend);
   vhost_user_backend_forget_objects (backend);
@@ -341,6 +345,8 @@ vhost_user_backend_class_init (VhostUserBackendClass *klass)
   backend_class->queue_drained = vhost_user_backend_queue_drained;
   backend_class->queue_called = vhost_user_backend_call_queue;
   backend_class->queue_broken = vhost_user_backend_report_broken;
+  backend_class->iotlb_missed = vhost_user_backend_ask_iotlb;
+  backend_class->iotlb_released = vhost_user_backend_answer_invalidate;
   vhost_user_backend_install_properties (object_class);
   vhost_user_backend_install_transfer (object_class);
   vhost_user_backend_install_gpu (object_class);

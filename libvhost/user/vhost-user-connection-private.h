@@ -61,6 +61,11 @@ vhost_user_connection_send_frame (VhostUserConnection *connection, const VhostUs
   return vhost_user_connection_send_frame_serving (connection, frame, NULL, cancellable, error);
 }
 
+/* The same, but never blocks: what the socket does not take is sent by whoever is waiting on this
+ * connection now, or sends the next message. For use from within such a wait. */
+gboolean vhost_user_connection_queue_frame (VhostUserConnection *connection,
+                                            const VhostUserFrame *frame, GError **error);
+
 /* Blocks for one whole message; the connection must not be started. @deadline: monotonic µs, or -1.
  * While it waits, @other (or NULL), which is started, is served: its frame function is called for
  * each message that comes. After a timeout or a cancellation the connection is still open and in

@@ -7,7 +7,8 @@
 #include "user/vhost-user-connection-state-private.h"
 #include "user/vhost-user-message-private.h"
 
-/* Waits until @condition holds or @other was served, whichever comes first. */
+/* Waits until @condition holds, what waits can be sent or @other was served, whichever comes first.
+ */
 static gboolean
 wait_for (VhostUserConnection *connection, GIOCondition condition, gint64 deadline,
           VhostUserConnection *other, GCancellable *cancellable, GError **error)
@@ -18,7 +19,12 @@ wait_for (VhostUserConnection *connection, GIOCondition condition, gint64 deadli
     { .fd = wanted != 0 ? other->fd : -1, .events = wanted },
   };
 
+  if (vhost_user_output_is_waiting (&connection->output))
+    fds[0].events |= G_IO_OUT;
   if (!vhost_user_io_wait (fds, deadline, cancellable, error))
+    return FALSE;
+  if ((fds[0].revents & G_IO_OUT) != 0 && condition == G_IO_IN &&
+      vhost_user_output_flush (&connection->output, connection->fd, error) == VHOST_USER_IO_FAILED)
     return FALSE;
   if (fds[1].revents != 0)
     vhost_user_connection_process (fds[1].revents, other);
@@ -63,6 +69,21 @@ vhost_user_connection_receive_frame (VhostUserConnection *connection, VhostUserF
   if (result == VHOST_USER_IO_END)
     vhost_set_error (&own, VHOST_ERROR_DISCONNECTED, "the peer has left");
   return vhost_user_connection_fail (self, own, error);
+}
+
+gboolean
+vhost_user_connection_queue_frame (VhostUserConnection *connection, const VhostUserFrame *frame,
+                                   GError **error)
+{
+  GError *own = NULL;
+
+  if (!vhost_user_connection_check_open (connection, error))
+    return FALSE;
+  vhost_user_frame_show (connection->role, "→", frame, NULL);
+  if (vhost_user_output_send (&connection->output, connection->fd, frame, &own) ==
+      VHOST_USER_IO_FAILED)
+    return vhost_user_connection_fail (connection, own, error);
+  return TRUE;
 }
 
 static VhostUserIo

@@ -57,6 +57,8 @@ serve (VhostUserFrontend *frontend, VhostUserFrame *frame, VhostUserFrame *answe
   case VHOST_USER_BACKEND_CODE_CONFIG_CHANGE_MSG:
     vhost_reactor_queue_task (frontend->reactor, &frontend->config_task);
     return TRUE;
+  case VHOST_USER_BACKEND_CODE_IOTLB_MSG:
+    return vhost_user_frontend_serve_iotlb (frontend, frame, error);
   case VHOST_USER_BACKEND_CODE_VRING_HOST_NOTIFIER_MSG:
     return vhost_user_frontend_serve_host_notifier (frontend, frame, error);
   case VHOST_USER_BACKEND_CODE_VRING_CALL:

@@ -72,8 +72,17 @@ ask_number (VhostDevice *device, VhostUserFrontendCode code, guint64 *number,
   return TRUE;
 }
 
-/* What no driver sees: PROTOCOL_FEATURES is between the two sockets' ends, and a packed ring cannot
- * go on with another back-end unless what is in flight is recorded. */
+/* The used index of a ring behind an IOMMU is not looked for: no other back-end can go on there. */
+static gboolean
+can_translate (VhostUserFrontend *frontend)
+{
+  return frontend->iommu != NULL && frontend->session == NULL &&
+         is_acked (frontend, VHOST_USER_PROTOCOL_FEATURE_BACKEND_REQ) &&
+         is_acked (frontend, VHOST_USER_PROTOCOL_FEATURE_REPLY_ACK);
+}
+
+/* What no driver sees: PROTOCOL_FEATURES is between the two sockets' ends, a packed ring cannot go
+ * on with another back-end unless what is in flight is recorded, and somebody has to translate. */
 static guint64
 get_hidden (VhostUserFrontend *frontend)
 {
@@ -81,7 +90,15 @@ get_hidden (VhostUserFrontend *frontend)
       frontend->session == NULL || is_acked (frontend, VHOST_USER_PROTOCOL_FEATURE_INFLIGHT_SHMFD);
 
   return VHOST_BIT (VHOST_FEATURE_PROTOCOL_FEATURES) |
-         (packed ? 0 : VHOST_BIT (VHOST_FEATURE_RING_PACKED));
+         (packed ? 0 : VHOST_BIT (VHOST_FEATURE_RING_PACKED)) |
+         (can_translate (frontend) ? 0 : VHOST_BIT (VHOST_FEATURE_ACCESS_PLATFORM));
+}
+
+gboolean
+vhost_user_frontend_has_iommu (VhostUserFrontend *frontend)
+{
+  return vhost_word_has (frontend->acked, VHOST_FEATURE_ACCESS_PLATFORM) &&
+         can_translate (frontend);
 }
 
 static guint64
@@ -105,9 +122,12 @@ frontend_set_features (VhostDevice *device, guint64 features, GCancellable *canc
   if (!check_open (frontend, "SET_FEATURES", cancellable, error))
     return FALSE;
   offered = frontend->offered;
-  return call_number (device, VHOST_USER_FRONTEND_CODE_SET_FEATURES,
-                      features | (offered & VHOST_BIT (VHOST_FEATURE_PROTOCOL_FEATURES)),
-                      cancellable, error);
+  if (!call_number (device, VHOST_USER_FRONTEND_CODE_SET_FEATURES,
+                    features | (offered & VHOST_BIT (VHOST_FEATURE_PROTOCOL_FEATURES)), cancellable,
+                    error))
+    return FALSE;
+  frontend->acked = features;
+  return TRUE;
 }
 
 static gboolean
@@ -312,22 +332,37 @@ frontend_set_vring_num (VhostDevice *device, guint index, guint num, GCancellabl
                      error);
 }
 
-static gboolean
-find_user_address (VhostUserFrontend *frontend, guint64 guest_address, guint64 *user_address,
-                   GError **error)
+gboolean
+vhost_user_frontend_find_address (VhostUserFrontend *frontend, guint64 guest_address,
+                                  guint64 *user_address, guint64 *contiguous, GError **error)
 {
   for (guint i = 0; frontend->memory != NULL && i < frontend->memory->n_regions; i++) {
     const VhostMemoryRegion *region = frontend->memory->regions[i];
 
     if (guest_address - region->guest_address < region->size) {
       *user_address = get_user_address (frontend, region) + (guest_address - region->guest_address);
+      *contiguous = region->size - (guest_address - region->guest_address);
       return TRUE;
     }
   }
   return vhost_set_error (error, VHOST_ERROR_BAD_ADDRESS,
-                          "SET_VRING_ADDR: guest address 0x%" G_GINT64_MODIFIER
+                          "guest address 0x%" G_GINT64_MODIFIER
                           "x is in no memory that the back-end has",
                           guest_address);
+}
+
+/* I/O addresses are the same for everybody. */
+static gboolean
+find_ring_address (VhostUserFrontend *frontend, guint64 address, guint64 *found, GError **error)
+{
+  guint64 contiguous;
+
+  *found = address;
+  if (vhost_user_frontend_has_iommu (frontend) ||
+      vhost_user_frontend_find_address (frontend, address, found, &contiguous, error))
+    return TRUE;
+  g_prefix_error (error, "SET_VRING_ADDR: ");
+  return FALSE;
 }
 
 static gboolean
@@ -343,9 +378,9 @@ frontend_set_vring_addr (VhostDevice *device, guint index, guint flags, guint64 
   addr->flags = flags;
   addr->log = log;
   return check_open (frontend, "SET_VRING_ADDR", cancellable, error) &&
-         find_user_address (frontend, desc, &addr->desc, error) &&
-         find_user_address (frontend, avail, &addr->avail, error) &&
-         find_user_address (frontend, used, &addr->used, error) &&
+         find_ring_address (frontend, desc, &addr->desc, error) &&
+         find_ring_address (frontend, avail, &addr->avail, error) &&
+         find_ring_address (frontend, used, &addr->used, error) &&
          vhost_user_frontend_call (frontend, &frame, NULL, cancellable, error);
 }
 
@@ -557,4 +592,5 @@ vhost_user_frontend_init_device (gpointer data, gpointer user_data)
   iface->drop_inflight = vhost_user_frontend_drop_inflight;
   iface->reset = frontend_reset;
   vhost_user_frontend_init_notify (iface);
+  vhost_user_frontend_init_iotlb (iface);
 }

@@ -53,6 +53,10 @@ struct _VhostUserFrontend {
   guint32 called[256 / 32];
   guint32 broken[256 / 32];
 
+  VhostIommu *iommu; /* or NULL */
+  guint64 acked;     /* features in use */
+  guint n_updates;   /* translations that were sent, and their answers have not come */
+
   guint state_timeout;    /* ms */
   guint64 max_state_size; /* bytes */
   int inflight_fd;        /* over all connections; -1: none */
@@ -154,7 +158,22 @@ gboolean vhost_user_frontend_give_inflight (VhostDevice *device, GCancellable *c
                                             GError **error);
 void vhost_user_frontend_drop_inflight (VhostDevice *device);
 
+/* vhost-user-frontend-iotlb.c */
+void vhost_user_frontend_init_iotlb (VhostDeviceInterface *iface);
+gboolean vhost_user_frontend_serve_iotlb (VhostUserFrontend *frontend, const VhostUserFrame *frame,
+                                          GError **error);
+/* Takes the answers to @n translations, which must be the next to come: of those that n_updates
+ * counts, the ones that were sent before a request come before its own answer. */
+gboolean vhost_user_frontend_take_updates (VhostUserFrontend *frontend, guint n,
+                                           GCancellable *cancellable, GError **error);
+
 /* vhost-user-frontend-device.c */
+/* Are addresses in rings I/O addresses? */
+gboolean vhost_user_frontend_has_iommu (VhostUserFrontend *frontend);
+/* What a guest address is to the back-end, and how far its region goes on from there. */
+gboolean vhost_user_frontend_find_address (VhostUserFrontend *frontend, guint64 guest_address,
+                                           guint64 *user_address, guint64 *contiguous,
+                                           GError **error);
 void vhost_user_frontend_init_device (gpointer iface, gpointer data);
 
 /* vhost-user-frontend.c */

@@ -51,6 +51,8 @@ vhost_user_frontend_drop_connection (VhostUserFrontend *frontend)
   g_clear_pointer (&frontend->memory, vhost_memory_unref);
   frontend->acked_protocol = 0;
   frontend->offered = 0;
+  frontend->acked = 0;
+  frontend->n_updates = 0;
   frontend->n_queues = 0;
   vhost_user_frontend_forget_objects (frontend);
   if (frontend->session != NULL)
@@ -112,15 +114,17 @@ vhost_user_frontend_check_gate (VhostUserFrontend *frontend, const VhostUserRule
   return TRUE;
 }
 
-/* A back-end answers GET_VRING_BASE when nothing is in flight any more; how long it waits for that
- * itself is often as long as we wait for an answer. */
+/* A back-end answers GET_VRING_BASE when nothing is in flight any more, and an IOTLB invalidation
+ * when nothing lies there; how long it waits for that itself is often as long as we wait for an
+ * answer. */
 static gint64
 get_deadline (VhostUserFrontend *frontend, guint32 request)
 {
   gint64 timeout = frontend->timeout;
   gint64 deadline;
 
-  if (request == VHOST_USER_FRONTEND_CODE_GET_VRING_BASE)
+  if (request == VHOST_USER_FRONTEND_CODE_GET_VRING_BASE ||
+      request == VHOST_USER_FRONTEND_CODE_IOTLB_MSG)
     timeout *= 2;
   else if (request == VHOST_USER_FRONTEND_CODE_CHECK_DEVICE_STATE)
     timeout = frontend->state_timeout;
@@ -150,12 +154,16 @@ static gboolean
 exchange (VhostUserFrontend *frontend, VhostUserFrame *frame, VhostUserFrame *reply,
           GCancellable *cancellable, GError **error)
 {
+  guint n_before = frontend->n_updates;
   gboolean done;
 
   frontend->calling = TRUE;
   done = vhost_user_connection_send_frame_serving (frontend->connection, frame, frontend->channel,
                                                    cancellable, error) &&
+         vhost_user_frontend_take_updates (frontend, n_before, cancellable, error) &&
          (reply == NULL || receive_answer (frontend, frame->request, reply, cancellable, error));
+  while (done && frontend->n_updates > 0)
+    done = vhost_user_frontend_take_updates (frontend, 1, cancellable, error);
   frontend->calling = FALSE;
   return done;
 }
@@ -234,7 +242,10 @@ vhost_user_frontend_check_idle (VhostUserFrontend *frontend, GError **error)
 
   if (n < 0 && (errno == EAGAIN || errno == EINTR))
     return TRUE;
-  if (n > 0)
+  if (n > 0 && frontend->n_updates > 0) {
+    if (vhost_user_frontend_take_updates (frontend, 1, NULL, &reason))
+      return TRUE;
+  } else if (n > 0)
     vhost_set_error (&reason, VHOST_ERROR_PROTOCOL, "the back-end sent a message unasked");
   fail_connection (frontend, reason);
   if (frontend->reconnecting)
@@ -435,6 +446,7 @@ vhost_user_frontend_dispose (GObject *object)
 {
   vhost_user_frontend_close (VHOST_USER_FRONTEND (object));
   vhost_user_frontend_drop_inflight (VHOST_DEVICE (object));
+  g_clear_object (&VHOST_USER_FRONTEND (object)->iommu);
   G_OBJECT_CLASS (vhost_user_frontend_parent_class)->dispose (object);
 }
 

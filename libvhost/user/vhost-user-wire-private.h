@@ -55,6 +55,12 @@ typedef struct {
   guint64 mmap_offset;
 } VhostUserLogBase;
 
+/* Of an IOTLB_MSG: asked by the back-end; said by the front-end, twice; told by the back-end. */
+#define VHOST_USER_IOTLB_TYPE_MISS 1
+#define VHOST_USER_IOTLB_TYPE_UPDATE 2
+#define VHOST_USER_IOTLB_TYPE_INVALIDATE 3
+#define VHOST_USER_IOTLB_TYPE_ACCESS_FAIL 4
+
 typedef struct {
   guint64 iova;
   guint64 size;
