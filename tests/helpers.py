@@ -39,6 +39,10 @@ class Child:
         """What it printed, without the messages that VHOST_DEBUG shows."""
         return take_messages(self._path.read_text(errors="replace"))[1]
 
+    def read_messages(self):
+        """Those that VHOST_DEBUG shows."""
+        return take_messages(self._path.read_text(errors="replace"))[0]
+
     def is_running(self):
         return self._process.poll() is None
 

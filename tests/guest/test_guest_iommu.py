@@ -47,7 +47,7 @@ class Behind(TempDir):
         self.assertEqual(guest.values["after"].split()[0], sha256(expected))
         with open(image, "rb") as file:
             self.assertEqual(sha256(file.read()), sha256(expected))
-        self.assertGreater(backend.read_output().count("IOTLB_MSG"), 100)
+        self.assertGreater(backend.read_messages().count("IOTLB_MSG"), 100)
         self.assertEqual(backend.stop(), 0)
 
     def test_intel_iommu(self):
