@@ -27,6 +27,7 @@
 #include <libvhost/kernel/vhost-kernel-vsock.h>
 #include <libvhost/kernel/vhost-kernel-scsi.h>
 #include <libvhost/kernel/vhost-kernel-vdpa.h>
+#include <libvhost/vduse/vhost-vduse-backend.h>
 #include <libvhost/driver/vhost-driver.h>
 #include <libvhost/virtio/vhost-virtio-blk.h>
 #include <libvhost/vhost-enum-types.h>

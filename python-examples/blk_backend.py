@@ -113,6 +113,16 @@ class Disk:
             queue.push(chain, self.complete(chain))
         queue.notify()
 
+    def attach(self, backend):
+        """Makes a disk of a back-end, whatever carries it."""
+        backend.set_config(self.config())
+        for feature in ("SEG_MAX", "BLK_SIZE", "FLUSH", "MQ"):
+            backend.add_feature(getattr(Vhost.BlkFeature, feature))
+        for feature in ("RO",) if self.read_only else ("DISCARD", "WRITE_ZEROES"):
+            backend.add_feature(getattr(Vhost.BlkFeature, feature))
+        backend.connect("kick", self.on_kick)
+        GLib.timeout_add_seconds(1, self.on_timeout, backend)
+
 
 def main():
     parser = serve.parser(__doc__, "block", ["read-only", "blk-file"])
@@ -127,13 +137,7 @@ def main():
     except OSError as error:
         serve.fail(f"{options.image}: {error.strerror}")
     blk = Vhost.UserBackend(device_id=Vhost.DeviceId.BLOCK, n_queues=options.num_queues)
-    blk.set_config(disk.config())
-    for feature in ("SEG_MAX", "BLK_SIZE", "FLUSH", "MQ"):
-        blk.add_feature(getattr(Vhost.BlkFeature, feature))
-    for feature in ("RO",) if options.read_only else ("DISCARD", "WRITE_ZEROES"):
-        blk.add_feature(getattr(Vhost.BlkFeature, feature))
-    blk.connect("kick", disk.on_kick)
-    GLib.timeout_add_seconds(1, disk.on_timeout, blk)
+    disk.attach(blk)
     serve.run(blk, options)
 
 

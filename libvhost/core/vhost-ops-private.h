@@ -39,6 +39,8 @@ VhostOps *vhost_ops_new (void);
 /* Expects the calls of these lines, in this order. */
 VhostOps *vhost_ops_new_replay (const char *recording);
 void vhost_ops_free (VhostOps *ops);
+/* Its descriptors are duplicates of @fd, which stays the caller's; without, they are eventfds. */
+void vhost_ops_set_stand_in (VhostOps *ops, int fd);
 /* What the replay is at: %NULL at its end. */
 const char *vhost_ops_get_expected (VhostOps *ops);
 

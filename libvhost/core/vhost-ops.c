@@ -25,6 +25,7 @@ struct _VhostOps {
   GArray *memory;  /* NamedMemory */
   char **expected; /* replay: the lines; %NULL: the kernel is asked */
   guint position;
+  int stand_in; /* replay: what the kernel would make descriptors of */
 };
 
 static VhostOps *
@@ -35,6 +36,7 @@ ops_new (void)
 
   ops->number = g_atomic_int_add (&n_devices, 1) + 1;
   ops->memory = g_array_new (FALSE, FALSE, sizeof (NamedMemory));
+  ops->stand_in = -1;
   return ops;
 }
 
@@ -67,6 +69,12 @@ vhost_ops_free (VhostOps *ops)
   g_array_unref (ops->memory);
   g_strfreev (ops->expected);
   g_free (ops);
+}
+
+void
+vhost_ops_set_stand_in (VhostOps *ops, int fd)
+{
+  ops->stand_in = fd;
 }
 
 const char *
@@ -210,6 +218,14 @@ open_stand_in (gint64 result)
   return result < 0 ? (int) result : (int) take_errno (eventfd (0, EFD_CLOEXEC | EFD_NONBLOCK));
 }
 
+static int
+make_stand_in (VhostOps *ops, gint64 result)
+{
+  if (result < 0 || ops->stand_in < 0)
+    return open_stand_in (result);
+  return (int) take_errno (fcntl (ops->stand_in, F_DUPFD_CLOEXEC, 0));
+}
+
 int
 vhost_ops_open (VhostOps *ops, const char *path, int flags)
 {
@@ -238,7 +254,7 @@ vhost_ops_call (VhostOps *ops, int fd, const VhostCall *call, gpointer argument,
   else
     result = take_errno (ioctl (fd, call->number, argument));
   if (ops->expected != NULL && makes_fd)
-    result = open_stand_in (result);
+    result = make_stand_in (ops, result);
   if (out && result >= 0)
     append_hex (line, "<", argument, size);
   end_line (ops, line, makes_fd ? MIN (result, 0) : result);

@@ -113,15 +113,31 @@ ask_for_ring (VhostBackend *backend, VhostVring *vring, VhostIotlbMisses *misses
   vhost_backend_report_failure (backend, error);
 }
 
+/* The transport made the view, and knows what else there is: nobody has to be asked. */
+static void
+look_up (VhostBackend *backend, VhostQueue *queue, const VhostIotlbMisses *misses)
+{
+  for (guint i = 0; i < misses->n && vhost_queue_is_started (queue); i++) {
+    const VhostIotlbMiss *miss = &misses->miss[i];
+
+    if (!VHOST_BACKEND_GET_CLASS (backend)->memory_missed (backend, miss->address, miss->access) &&
+        vhost_queue_is_started (queue))
+      vhost_queue_break (queue, VHOST_RING_FAULT_ACCESS, miss->address);
+  }
+}
+
 void
 vhost_backend_note_misses (VhostBackend *backend, VhostQueue *queue)
 {
+  VhostBackendPrivate *priv = vhost_backend_get_private (backend);
   g_autoptr (VhostQueue) keep = g_object_ref (queue);
   VhostIotlbMisses misses;
   VhostIotlbMiss denied;
 
   vhost_queue_take_misses (queue, &misses);
-  if (ask_for_all (backend, &misses, &denied) && vhost_queue_is_started (queue))
+  if (priv->iotlb == NULL)
+    look_up (backend, queue, &misses);
+  else if (ask_for_all (backend, &misses, &denied) && vhost_queue_is_started (queue))
     vhost_queue_break (queue, VHOST_RING_FAULT_ACCESS, denied.address);
 }
 
@@ -155,10 +171,12 @@ vhost_backend_get_view (VhostBackend *backend)
 static void
 place_queue (VhostBackend *backend, VhostVring *vring, VhostMemory *view)
 {
+  VhostBackendPrivate *priv = vhost_backend_get_private (backend);
+
   if (!vhost_queue_is_started (vring->queue)) {
     if (vring->start_wanted)
       vhost_vring_start_pending (backend, vring);
-  } else if (!vhost_queue_set_memory (vring->queue, view) && view->base != NULL &&
+  } else if (!vhost_queue_set_memory (vring->queue, view) && priv->iotlb != NULL &&
              vhost_vring_is_within_reach (backend, vring)) {
     /* All of it is known, and lies in pieces. */
     vhost_queue_break (vring->queue, VHOST_RING_FAULT_ADDRESS, vring->setup.desc);

@@ -29,6 +29,8 @@ G_DECLARE_DERIVABLE_TYPE (VhostBackend, vhost_backend, VHOST, BACKEND, GObject)
  * @queue_drained: a queue that is being stopped has nothing in flight any more
  * @queue_called: the driver is to be told of used buffers, and there is no call descriptor
  * @queue_broken: the driver broke a queue; told to the application afterwards
+ * @memory_missed: a driver uses what is not in the memory that the transport has handed over:
+ * %FALSE when there is nothing, or not for that access
  * @reserved: room for later versions
  *
  * What a transport implements.
@@ -44,6 +46,7 @@ struct _VhostBackendClass {
   void (*queue_broken) (VhostBackend *backend, VhostQueue *queue);
   void (*iotlb_missed) (VhostBackend *backend, guint64 address, guint access, gboolean denied);
   void (*iotlb_released) (VhostBackend *backend);
+  gboolean (*memory_missed) (VhostBackend *backend, guint64 address, guint access);
 
   gpointer reserved[12];
 };

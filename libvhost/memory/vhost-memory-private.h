@@ -52,6 +52,12 @@ VhostMemoryRegion *vhost_memory_region_map (guint64 guest_address, guint64 size,
                                             guint64 user_address, int fd, guint64 offset,
                                             GError **error);
 
+/* The same for a part of an I/O address space, whose file the kernel names: it may be of any kind,
+ * and has no size. What is written to a part that is not @writable reaches nobody. */
+VhostMemoryRegion *vhost_memory_region_map_device (guint64 address, guint64 size, int fd,
+                                                   guint64 offset, gboolean writable,
+                                                   GError **error);
+
 /* Row of @table that holds @address, found by bisection; NULL when there is none. */
 const VhostSpan *vhost_span_search (const VhostSpan *table, guint n, guint64 address);
 

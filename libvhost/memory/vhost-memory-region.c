@@ -65,13 +65,13 @@ check_file (int fd, guint64 end, GError **error)
 }
 
 static gboolean
-map_file (VhostMemoryRegion *region, int fd, GError **error)
+map_file (VhostMemoryRegion *region, int fd, int flags, GError **error)
 {
   guint64 start = region->offset - region->offset % region->page_size;
   guint64 end = region->offset + region->size;
   guint64 length = (end - start + region->page_size - 1) / region->page_size * region->page_size;
   void *base =
-      mmap (NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, (off_t) start);
+      mmap (NULL, length, PROT_READ | PROT_WRITE, flags | MAP_NORESERVE, fd, (off_t) start);
 
   if (base == MAP_FAILED)
     return vhost_set_error_from_errno (
@@ -86,16 +86,12 @@ map_file (VhostMemoryRegion *region, int fd, GError **error)
   return TRUE;
 }
 
-VhostMemoryRegion *
-vhost_memory_region_map (guint64 guest_address, guint64 size, guint64 user_address, int fd,
-                         guint64 offset, GError **error)
+static VhostMemoryRegion *
+map_region (guint64 guest_address, guint64 size, guint64 user_address, int fd, guint64 offset,
+            int flags, GError **error)
 {
-  g_autoptr (VhostMemoryRegion) region = NULL;
+  g_autoptr (VhostMemoryRegion) region = g_new0 (VhostMemoryRegion, 1);
 
-  if (!check_numbers (guest_address, size, user_address, offset, error) ||
-      !check_file (fd, offset + size, error))
-    return NULL;
-  region = g_new0 (VhostMemoryRegion, 1);
   g_atomic_ref_count_init (&region->ref_count);
   region->fd = -1;
   region->guest_address = guest_address;
@@ -103,9 +99,29 @@ vhost_memory_region_map (guint64 guest_address, guint64 size, guint64 user_addre
   region->size = size;
   region->offset = offset;
   region->page_size = get_page_size (fd);
-  if (!map_file (region, fd, error))
+  if (!map_file (region, fd, flags, error))
     return NULL;
   return g_steal_pointer (&region);
+}
+
+VhostMemoryRegion *
+vhost_memory_region_map (guint64 guest_address, guint64 size, guint64 user_address, int fd,
+                         guint64 offset, GError **error)
+{
+  if (!check_numbers (guest_address, size, user_address, offset, error) ||
+      !check_file (fd, offset + size, error))
+    return NULL;
+  return map_region (guest_address, size, user_address, fd, offset, MAP_SHARED, error);
+}
+
+VhostMemoryRegion *
+vhost_memory_region_map_device (guint64 address, guint64 size, int fd, guint64 offset,
+                                gboolean writable, GError **error)
+{
+  if (!check_numbers (address, size, address, offset, error))
+    return NULL;
+  return map_region (address, size, address, fd, offset, writable ? MAP_SHARED : MAP_PRIVATE,
+                     error);
 }
 
 /**

@@ -104,8 +104,8 @@ class Served(unittest.TestCase):
             vdpa("dev", "del", name)
 
 
-class Driven(Served):
-    """The same devices on vhost_vdpa, where this process is their driver."""
+class Driving(Served):
+    """The same on vhost_vdpa, where this process is the driver."""
 
     driver = "vhost_vdpa"
 
@@ -143,6 +143,8 @@ class Driven(Served):
             driver.stop(None)
         self.assertEqual(device.get_status(None), 0)
 
+
+class Driven(Driving):
     def test_storage_daemon(self):
         self.serve_storage_daemon("disk0")
         self.put_on_bus("disk0")
