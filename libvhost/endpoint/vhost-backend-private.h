@@ -36,6 +36,9 @@ typedef struct {
   GSource *iotlb_retry;        /* asks again for what did not come */
   VhostInflightArea *inflight; /* NULL: what is in flight is not recorded */
   VhostVring *vrings;
+  VhostDirtyLog *log;    /* NULL: none; in use only with LOG_ALL */
+  int log_fd;            /* signalled after logging, or -1 */
+  guint64 n_unlogged;    /* pages, in logs before this one */
   VhostReactor *reactor; /* of the context the session runs in; NULL without one */
   guint8 config[VHOST_BACKEND_MAX_CONFIG];
   guint8 config_writable[VHOST_BACKEND_MAX_CONFIG];
@@ -68,8 +71,15 @@ void vhost_backend_end_session (VhostBackend *backend);
 gboolean vhost_backend_accept_features (VhostBackend *backend, guint64 offered, guint64 acked,
                                         GError **error);
 void vhost_backend_take_memory (VhostBackend *backend, VhostMemory *memory);
+
 /* Queues that start from now on record in @area what is in flight. */
 void vhost_backend_take_inflight (VhostBackend *backend, VhostInflightArea *area);
+
+/* vhost-backend-log.c: each takes what it is given; NULL and -1: none. */
+void vhost_backend_take_log (VhostBackend *backend, VhostDirtyLog *log);
+void vhost_backend_take_log_fd (VhostBackend *backend, int fd);
+guint64 vhost_backend_get_n_unlogged (VhostBackend *backend);
+
 void vhost_backend_set_status (VhostBackend *backend, guint status);
 guint vhost_backend_get_status (VhostBackend *backend);
 
@@ -108,6 +118,8 @@ void vhost_vring_set_enabled (VhostVring *vring, gboolean enabled);
 gboolean vhost_vring_stop (VhostBackend *backend, VhostVring *vring);
 /* Returns where the queue goes on. */
 guint32 vhost_vring_finish_stop (VhostBackend *backend, VhostVring *vring);
+/* All of them, at once; what was said about them is forgotten. */
+void vhost_backend_stop_vrings (VhostBackend *backend);
 
 gboolean vhost_backend_read_config (VhostBackend *backend, guint offset, guint size, guint8 *data,
                                     GError **error);
@@ -118,7 +130,7 @@ gboolean vhost_backend_write_config (VhostBackend *backend, guint offset, guint 
 void vhost_backend_report_failure (VhostBackend *backend, const GError *error);
 
 /* The observer of the queues: what one says on the thread of its worker is told on the control
- * thread, but for a kick. */
+ * thread, but for a kick and pages that were marked. */
 void vhost_backend_on_queue_event (VhostQueue *queue, VhostQueueEvent event, gpointer backend);
 
 /* Within this room: what queues live in; features, memory or queues have changed; events of queues;
@@ -129,6 +141,14 @@ void vhost_backend_flush_idle_iotlb (VhostBackend *backend);
 void vhost_backend_note_misses (VhostBackend *backend, VhostQueue *queue);
 void vhost_backend_note_released (VhostBackend *backend);
 gboolean vhost_vring_is_within_reach (VhostBackend *backend, VhostVring *vring);
+
+/* Within this room: what decides over logging has changed; pages were marked; the session is over.
+ */
+void vhost_vring_update_log (VhostBackend *backend, VhostVring *vring);
+void vhost_backend_update_logs (VhostBackend *backend);
+void vhost_backend_tell_logged (VhostBackend *backend);
+void vhost_backend_forget_log (VhostBackend *backend);
+GParamSpec *vhost_backend_make_log_property (void);
 
 /* Within this room: the signals, emitted from the files beside vhost-backend.c. */
 void vhost_backend_emit_kick (VhostBackend *backend, VhostQueue *queue);

@@ -123,6 +123,7 @@ vhost_vring_set_addr (VhostBackend *backend, VhostVring *vring, const VhostQueue
   vring->flags = flags;
   vring->log = log;
   vring->has_addr = TRUE;
+  vhost_vring_update_log (backend, vring);
   if (vring->start_wanted)
     vhost_vring_start_pending (backend, vring);
   return TRUE;
@@ -220,6 +221,23 @@ vhost_vring_finish_stop (VhostBackend *backend, VhostVring *vring)
   vhost_queue_take_call_fd (vring->queue, -1);
   vhost_backend_flush_idle_iotlb (backend);
   return vring->setup.base;
+}
+
+void
+vhost_backend_stop_vrings (VhostBackend *backend)
+{
+  VhostBackendPrivate *priv = vhost_backend_get_private (backend);
+
+  for (guint i = 0; priv->vrings != NULL && i < priv->n_queues; i++) {
+    VhostVring *vring = &priv->vrings[i];
+
+    vhost_vring_stop (backend, vring);
+    vhost_queue_forget_tracking (vring->queue); /* what is left is for the next session */
+    vhost_vring_finish_stop (backend, vring);
+    vhost_vring_set_enabled (vring, FALSE);
+    *vring = (VhostVring){ .queue = vring->queue };
+    vhost_vring_update_log (backend, vring);
+  }
 }
 
 void

@@ -97,6 +97,9 @@ handle_event (VhostBackend *backend, VhostQueue *queue, VhostQueueEvent event)
   case VHOST_QUEUE_EVENT_DRAINED:
     VHOST_BACKEND_GET_CLASS (backend)->queue_drained (backend, queue);
     break;
+  case VHOST_QUEUE_EVENT_LOGGED:
+    vhost_backend_tell_logged (backend);
+    break;
   }
 }
 
@@ -159,7 +162,9 @@ post_event (VhostBackend *backend, VhostQueue *queue, VhostQueueEvent event)
 void
 vhost_backend_on_queue_event (VhostQueue *queue, VhostQueueEvent event, gpointer backend)
 {
-  if (event != VHOST_QUEUE_EVENT_KICK && vhost_queue_is_on_worker (queue))
+  gboolean here = event == VHOST_QUEUE_EVENT_KICK || event == VHOST_QUEUE_EVENT_LOGGED;
+
+  if (!here && vhost_queue_is_on_worker (queue))
     post_event (backend, queue, event);
   else
     handle_event (backend, queue, event);

@@ -19,6 +19,7 @@ enum {
   PROP_FEATURES,
   PROP_ACKED_FEATURES,
   PROP_STATUS,
+  PROP_UNLOGGED_PAGES,
   N_PROPERTIES,
 };
 
@@ -100,6 +101,9 @@ vhost_backend_get_property (GObject *object, guint id, GValue *value, GParamSpec
     break;
   case PROP_STATUS:
     g_value_set_uint (value, priv->status);
+    break;
+  case PROP_UNLOGGED_PAGES:
+    g_value_set_uint64 (value, vhost_backend_get_n_unlogged (VHOST_BACKEND (object)));
     break;
   default:
     G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
@@ -195,6 +199,7 @@ install_properties (GObjectClass *object_class)
    */
   properties[PROP_STATUS] = g_param_spec_uint ("status", NULL, NULL, 0, 255, 0,
                                                G_PARAM_READABLE | G_PARAM_STATIC_STRINGS);
+  properties[PROP_UNLOGGED_PAGES] = vhost_backend_make_log_property ();
   g_object_class_install_properties (object_class, N_PROPERTIES, properties);
 }
 
@@ -344,6 +349,7 @@ vhost_backend_class_init (VhostBackendClass *klass)
 static void
 vhost_backend_init (VhostBackend *backend)
 {
+  vhost_backend_get_private (backend)->log_fd = -1;
 }
 
 /**
@@ -489,22 +495,6 @@ vhost_backend_begin_session (VhostBackend *backend, VhostReactor *reactor)
   g_signal_emit (backend, signals[SIGNAL_CONNECTED], 0);
 }
 
-static void
-stop_all (VhostBackend *backend)
-{
-  VhostBackendPrivate *priv = vhost_backend_get_private (backend);
-
-  for (guint i = 0; priv->vrings != NULL && i < priv->n_queues; i++) {
-    VhostVring *vring = &priv->vrings[i];
-
-    vhost_vring_stop (backend, vring);
-    vhost_queue_forget_tracking (vring->queue); /* what is left is for the next session */
-    vhost_vring_finish_stop (backend, vring);
-    vhost_vring_set_enabled (vring, FALSE);
-    *vring = (VhostVring){ .queue = vring->queue };
-  }
-}
-
 void
 vhost_backend_end_session (VhostBackend *backend)
 {
@@ -514,7 +504,8 @@ vhost_backend_end_session (VhostBackend *backend)
 
   if (priv->reactor == NULL)
     return;
-  stop_all (backend);
+  vhost_backend_stop_vrings (backend);
+  vhost_backend_forget_log (backend);
   g_clear_pointer (&priv->memory, vhost_memory_unref);
   g_clear_pointer (&priv->inflight, vhost_inflight_area_unref);
   priv->acked = 0;
@@ -533,7 +524,7 @@ vhost_backend_reset (VhostBackend *backend)
 {
   VhostBackendPrivate *priv = vhost_backend_get_private (backend);
 
-  stop_all (backend);
+  vhost_backend_stop_vrings (backend);
   vhost_backend_flush_idle_iotlb (backend);
   if (priv->inflight != NULL)
     vhost_inflight_area_blank (priv->inflight);
@@ -562,6 +553,7 @@ vhost_backend_accept_features (VhostBackend *backend, guint64 offered, guint64 a
   priv->acked = acked;
   priv->features_refused = FALSE;
   vhost_backend_update_view (backend);
+  vhost_backend_update_logs (backend);
   g_object_notify_by_pspec (G_OBJECT (backend), properties[PROP_ACKED_FEATURES]);
   g_signal_emit (backend, signals[SIGNAL_FEATURES_CHANGED], 0);
   return TRUE;

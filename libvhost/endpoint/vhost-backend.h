@@ -73,6 +73,9 @@ VHOST_AVAILABLE_IN_1_0
 VhostMemory *vhost_backend_get_memory (VhostBackend *backend);
 
 VHOST_AVAILABLE_IN_1_0
+void vhost_backend_mark_dirty (VhostBackend *backend, guint64 guest_address, guint64 length);
+
+VHOST_AVAILABLE_IN_1_0
 void vhost_backend_set_config (VhostBackend *backend, const guint8 *data, gsize length);
 
 VHOST_AVAILABLE_IN_1_0

@@ -38,8 +38,9 @@ struct _VhostMemory {
   guint n_regions;
   VhostMemoryRegion **regions; /* by guest address; a view borrows those of its base */
   guint n_guest;
-  VhostSpan *by_guest; /* by guest address, in a view by I/O address */
-  VhostSpan *by_user;  /* by user address */
+  VhostSpan *by_guest;         /* by guest address, in a view by I/O address */
+  VhostSpan *by_user;          /* by user address */
+  VhostMemoryRegion **by_host; /* by host address */
 };
 
 typedef enum {
@@ -96,6 +97,9 @@ vhost_memory_find_guest (const VhostMemory *memory, const VhostSpan **hint, guin
 /* Host address of [@address, @address + @size), which must lie inside one region; else NULL. */
 guint8 *vhost_memory_find_range (const VhostMemory *memory, VhostAddressKind kind, guint64 address,
                                  guint64 size);
+
+/* The region that is mapped around @host, which came out of one of the calls above. */
+VhostMemoryRegion *vhost_memory_find_host (const VhostMemory *memory, const guint8 *host);
 
 /* The first region whose file went away, or NULL. */
 VhostMemoryRegion *vhost_memory_find_broken (const VhostMemory *memory);

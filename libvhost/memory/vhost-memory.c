@@ -19,6 +19,7 @@ memory_new_sized (guint n_regions)
   memory->regions = g_new0 (VhostMemoryRegion *, n_regions + 1);
   memory->by_guest = g_new0 (VhostSpan, n_regions + 1);
   memory->by_user = g_new0 (VhostSpan, n_regions + 1);
+  memory->by_host = g_new0 (VhostMemoryRegion *, n_regions + 1);
   return memory;
 }
 
@@ -46,6 +47,15 @@ make_span (const VhostMemoryRegion *region, guint64 start)
   return (VhostSpan){ start, region->size, region->host, VHOST_MEMORY_READ_WRITE, 0 };
 }
 
+static int
+compare_hosts (const void *a, const void *b)
+{
+  const guint8 *left = (*(VhostMemoryRegion *const *) a)->host;
+  const guint8 *right = (*(VhostMemoryRegion *const *) b)->host;
+
+  return left < right ? -1 : left > right;
+}
+
 /* The regions are set; sorts them and makes the lookup tables. */
 static void
 memory_index (VhostMemory *memory)
@@ -56,8 +66,10 @@ memory_index (VhostMemory *memory)
 
     memory->by_guest[i] = make_span (region, region->guest_address);
     memory->by_user[i] = make_span (region, region->user_address);
+    memory->by_host[i] = region;
   }
   qsort (memory->by_user, memory->n_regions, sizeof *memory->by_user, compare_spans);
+  qsort (memory->by_host, memory->n_regions, sizeof *memory->by_host, compare_hosts);
 }
 
 const VhostSpan *
@@ -117,6 +129,7 @@ free_regions (VhostMemory *memory)
     vhost_memory_region_unref (memory->regions[i]);
   g_free (memory->regions);
   g_free (memory->by_user);
+  g_free (memory->by_host);
 }
 
 /**
@@ -297,6 +310,26 @@ vhost_memory_find_range (const VhostMemory *memory, VhostAddressKind kind, guint
   if (span == NULL || size > span->size - (address - span->start))
     return NULL;
   return span->host + (address - span->start);
+}
+
+VhostMemoryRegion *
+vhost_memory_find_host (const VhostMemory *memory, const guint8 *host)
+{
+  guint low = 0;
+  guint high = memory->n_regions;
+
+  while (low < high) {
+    guint middle = low + (high - low) / 2;
+    VhostMemoryRegion *region = memory->by_host[middle];
+
+    if (host < region->host)
+      high = middle;
+    else if ((guint64) (host - region->host) < region->size)
+      return region;
+    else
+      low = middle + 1;
+  }
+  return NULL;
 }
 
 VhostMemoryRegion *

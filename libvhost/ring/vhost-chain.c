@@ -30,6 +30,7 @@ vhost_chain_new (VhostQueue *queue, VhostSlot *slot)
   queue->generation += queue->generation == G_MAXUINT32 ? 2 : 1;
   slot->generation = queue->generation;
   slot->written = 0;
+  slot->scattered = FALSE;
   *chain = (VhostChain){ 1, g_object_ref (queue), slot->head, slot->generation };
   return chain;
 }
@@ -205,7 +206,9 @@ cursor_next (Cursor *cursor, struct iovec *piece)
 static void
 note_written (VhostSlot *slot, gsize offset, gsize size)
 {
-  if (offset <= slot->written && offset + size > slot->written)
+  if (offset > slot->written)
+    slot->scattered = TRUE;
+  else if (offset + size > slot->written)
     slot->written = (guint32) (offset + size);
 }
 

@@ -38,7 +38,8 @@ vhost_queue_pop_batch (VhostQueue *self, VhostSlot **slots, guint max)
  * @n_slots: how many
  *
  * Gives chains back to the driver, in any order, and makes them visible at once. A length is never
- * more than the chain's writable pieces hold. The driver is not told: call
+ * more than the chain's writable pieces hold, and counts up to the last byte written: what lies
+ * behind it is not copied when the guest migrates. The driver is not told: call
  * [method@Vhost.Queue.notify]. One that is not in flight is left out.
  *
  * Publish every 4 to 8 chains when serving one takes long, so that the driver can go on meanwhile.

@@ -266,6 +266,8 @@ vhost_queue_start (VhostQueue *self, const VhostQueueSetup *setup, VhostMemory *
     release_ring (self);
     return FALSE;
   }
+  if (G_UNLIKELY (self->log.ring))
+    vhost_queue_log_ring (self); /* whoever was killed may have left it unmarked; recovery writes */
   g_object_notify (G_OBJECT (self), "size");
   g_object_notify (G_OBJECT (self), "started");
   return TRUE;
@@ -294,8 +296,8 @@ push_held (VhostQueue *self)
     const VhostQueueHeld *held = &g_array_index (self->held, VhostQueueHeld, i);
     VhostSlot *slot = self->ring.common.by_head[held->head];
 
-    slot->completed = FALSE;
     vhost_queue_push_ring (self, &slot, &held->length, 1);
+    slot->completed = FALSE;
   }
   g_array_set_size (self->held, 0);
   if (n > 0)
@@ -370,6 +372,8 @@ vhost_queue_finish_stop (VhostQueue *self)
 
   if (!vhost_queue_has_ring (self))
     return 0;
+  if (G_UNLIKELY (self->log.pages != NULL))
+    vhost_queue_log_in_flight (self);
   unpin_all (self);
   n_lost = self->tracking != NULL ? vhost_queue_stop_tracking (self)
                                   : vhost_device_ring_rewind (&self->ring);

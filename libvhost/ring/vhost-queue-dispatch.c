@@ -69,6 +69,8 @@ vhost_queue_arm (VhostQueue *self)
 {
   gboolean more = vhost_device_ring_enable_notifications (&self->ring);
 
+  if (G_UNLIKELY (self->log.ring))
+    vhost_queue_log_event (self);
   vhost_queue_check_fault (self);
   return more || vhost_device_ring_has_seen_more (&self->ring);
 }
@@ -122,6 +124,8 @@ serve_once (VhostQueue *self)
   guint32 seen;
 
   vhost_device_ring_disable_notifications (ring);
+  if (G_UNLIKELY (self->log.ring))
+    vhost_queue_log_event (self);
   empty = is_empty (self);
   if (!vhost_queue_check_memory (self))
     return FALSE;

@@ -86,6 +86,7 @@ vhost_queue_start_tracking (VhostQueue *self, GError **error)
   if (self->ring.packed)
     vhost_packed_device_keep_copies (&self->ring.packed_ring);
   self->tracking = g_steal_pointer (&tracking);
+  vhost_queue_update_witnessed (self);
   return TRUE;
 }
 
@@ -152,10 +153,14 @@ vhost_queue_unpop_tracked (VhostQueue *self, VhostSlot *slot)
 /* --- Push ------------------------------------------------------------------------------------- */
 
 void
-vhost_queue_push_tracked (VhostQueue *self, VhostSlot **slots, const guint32 *lengths, guint n)
+vhost_queue_begin_push_tracked (VhostQueue *self, VhostSlot **slots, guint n)
 {
   vhost_inflight_begin_push (&self->tracking->record, slots, n);
-  vhost_device_ring_push (&self->ring, slots, lengths, n);
+}
+
+void
+vhost_queue_end_push_tracked (VhostQueue *self, VhostSlot **slots, guint n)
+{
   vhost_inflight_end_push (&self->tracking->record, slots, n);
   for (guint i = 0; i < n; i++)
     slots[i]->refetched = FALSE;
@@ -209,4 +214,5 @@ void
 vhost_queue_forget_tracking (VhostQueue *self)
 {
   g_clear_pointer (&self->tracking, tracking_free);
+  vhost_queue_update_witnessed (self);
 }

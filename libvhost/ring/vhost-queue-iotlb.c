@@ -149,6 +149,8 @@ vhost_queue_revoke_awaited (VhostQueue *self)
   guint index = 0;
   VhostSlot *slot;
 
+  if (self->log.pages != NULL)
+    vhost_queue_log_in_flight (self);
   while ((slot = next_in_flight (self, &index)) != NULL) {
     VhostQueuePin *pin = slot->pin;
 

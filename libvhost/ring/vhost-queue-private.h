@@ -5,6 +5,7 @@
 
 #include "core/vhost-reactor-private.h"
 #include "memory/vhost-iotlb-private.h"
+#include "memory/vhost-dirty-log-private.h"
 #include "ring/vhost-inflight-area-private.h"
 #include "ring/vhost-queue.h"
 #include "ring/vhost-ring-private.h"
@@ -16,6 +17,7 @@ typedef enum {
   VHOST_QUEUE_EVENT_CALL,     /* the driver is to be told, and no descriptor does it */
   VHOST_QUEUE_EVENT_MISSED,   /* vhost_queue_take_misses() says which translations are missing */
   VHOST_QUEUE_EVENT_RELEASED, /* after vhost_queue_await_release(): that memory is not used now */
+  VHOST_QUEUE_EVENT_LOGGED,   /* pages were marked, and the log asked to be told */
 } VhostQueueEvent;
 
 typedef void (*VhostQueueObserver) (VhostQueue *queue, VhostQueueEvent event, gpointer data);
@@ -33,6 +35,15 @@ typedef struct {
   gboolean indirect;
   VhostInflightArea *inflight; /* borrowed; NULL: what is in flight is not recorded */
 } VhostQueueSetup;
+
+/* What a queue marks in the dirty log. */
+typedef struct {
+  VhostDirtyLog *pages;  /* NULL: nothing */
+  gboolean ring;         /* what it writes to the ring as well, */
+  gboolean behind_iommu; /* ring_address is an I/O address: the ring is marked where it lies */
+  guint64 ring_address;  /* the used ring, or device event area, as if it were here in the guest */
+  gboolean tell;         /* by VHOST_QUEUE_EVENT_LOGGED */
+} VhostQueueLog;
 
 VhostQueue *vhost_queue_new (guint index, VhostQueueObserver observer, gpointer data);
 
@@ -92,6 +103,9 @@ gboolean vhost_queue_is_tracked (VhostQueue *queue);
 
 /* Writes no more into the inflight record, and leaves it as it is. */
 void vhost_queue_forget_tracking (VhostQueue *queue);
+/* In force from now on, whether the queue runs or not; the log that was there before is not touched
+ * again. Holds a reference on the pages. */
+void vhost_queue_set_log (VhostQueue *queue, const VhostQueueLog *log);
 
 /* Where to go on: GET_VRING_BASE. */
 guint32 vhost_queue_get_base (VhostQueue *queue);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The inside of a queue, shared by vhost-queue.c (what others call), vhost-queue-control.c (start,
- * stop, memory), vhost-queue-dispatch.c (kicks, waking up, breaking) and vhost-queue-inflight.c
- * (the record of what is in flight). */
+ * stop, memory), vhost-queue-dispatch.c (kicks, waking up, breaking), vhost-queue-inflight.c (the
+ * record of what is in flight), vhost-queue-log.c (what was written) and vhost-queue-witness.c. */
 #pragma once
 
 #include "ring/vhost-chain-private.h"
@@ -50,6 +50,8 @@ struct _VhostQueue {
   gboolean enabled;
   gboolean kick_is_pipe; /* has to be emptied */
   VhostWorker *worker;   /* NULL: served by the thread of the owner */
+  VhostQueueLog log;
+  gboolean witnessed; /* recorded or logged */
 
   /* From start to finish_stop. */
   VhostDeviceRing ring;
@@ -116,8 +118,9 @@ vhost_queue_get_slot_memory (VhostQueue *queue, const VhostSlot *slot)
 /* The batch calls, without handles. At most @max chains; a stopped or broken queue gives none. */
 guint vhost_queue_pop_slots (VhostQueue *queue, VhostSlot **slots, guint max);
 
-/* Completes slots with what was written into each, already clamped. The last of a stopping queue
- * may end it from within: the slots are gone when this returns. */
+/* Completes slots with what was written into each, already clamped. Bytes behind that length must
+ * be in slot->written, or a migration does not see them. The last of a stopping queue may end it
+ * from within: the slots are gone when this returns. */
 void vhost_queue_push_slots (VhostQueue *queue, VhostSlot **slots, const guint32 *lengths, guint n);
 
 /* vhost-queue-control.c */
@@ -137,6 +140,15 @@ void vhost_queue_init_iotlb (VhostQueue *queue);
 void vhost_queue_clear_iotlb (VhostQueue *queue);
 void vhost_queue_note_misses (VhostQueue *queue); /* there are some: told from the loop */
 void vhost_queue_note_released (VhostQueue *queue);
+
+/* vhost-queue-log.c, called only while there is a log, or (the second three) the ring is logged.
+ * Slots: before they are unpinned; lengths may be NULL. */
+void vhost_queue_log_slots (VhostQueue *queue, VhostSlot **slots, const guint32 *lengths, guint n);
+void vhost_queue_log_in_flight (VhostQueue *queue);
+void vhost_queue_log_ring (VhostQueue *queue); /* all of it */
+void vhost_queue_log_event (VhostQueue *queue);
+void vhost_queue_push_and_log_ring (VhostQueue *queue, VhostSlot **slots, const guint32 *lengths,
+                                    guint n);
 
 /* vhost-queue-dispatch.c */
 void vhost_queue_kick_release (VhostQueueKick *kick);
@@ -164,13 +176,18 @@ gboolean vhost_queue_check_memory (VhostQueue *queue);
 gboolean vhost_queue_start_tracking (VhostQueue *queue, GError **error);
 guint vhost_queue_pop_tracked (VhostQueue *queue, VhostSlot **slots, guint max);
 gboolean vhost_queue_unpop_tracked (VhostQueue *queue, VhostSlot *slot);
-void vhost_queue_push_tracked (VhostQueue *queue, VhostSlot **slots, const guint32 *lengths,
-                               guint n);
+void vhost_queue_begin_push_tracked (VhostQueue *queue, VhostSlot **slots, guint n);
+void vhost_queue_end_push_tracked (VhostQueue *queue, VhostSlot **slots, guint n);
 guint vhost_queue_stop_tracking (VhostQueue *queue); /* how many could not be rewound */
 gboolean vhost_queue_has_lost_area (VhostQueue *queue);
 
 /* Is there something that the process before left in flight and that was not popped yet? */
 gboolean vhost_queue_has_recovered (VhostQueue *queue);
+
+/* vhost-queue-witness.c */
+void vhost_queue_update_witnessed (VhostQueue *queue);
+void vhost_queue_push_witnessed (VhostQueue *queue, VhostSlot **slots, const guint32 *lengths,
+                                 guint n);
 
 static inline guint
 vhost_queue_pop_ring (VhostQueue *queue, VhostSlot **slots, guint max)
@@ -191,8 +208,8 @@ vhost_queue_unpop_ring (VhostQueue *queue, VhostSlot *slot)
 static inline void
 vhost_queue_push_ring (VhostQueue *queue, VhostSlot **slots, const guint32 *lengths, guint n)
 {
-  if (G_UNLIKELY (queue->tracking != NULL))
-    vhost_queue_push_tracked (queue, slots, lengths, n);
+  if (G_UNLIKELY (queue->witnessed))
+    vhost_queue_push_witnessed (queue, slots, lengths, n);
   else
     vhost_device_ring_push (&queue->ring, slots, lengths, n);
 }

@@ -57,6 +57,7 @@ vhost_queue_dispose (GObject *object)
   self->observer = NULL;
   vhost_queue_finish_stop (self);
   g_clear_pointer (&self->kick, vhost_queue_kick_release);
+  g_clear_pointer (&self->log.pages, vhost_dirty_log_unref);
   G_OBJECT_CLASS (vhost_queue_parent_class)->dispose (object);
 }
 
@@ -399,6 +400,8 @@ vhost_queue_unpop (VhostQueue *self, VhostChain *chain)
   g_return_val_if_fail (chain != NULL, FALSE);
 
   slot = vhost_chain_get_slot (chain, self);
+  if (slot != NULL && self->log.pages != NULL)
+    vhost_queue_log_slots (self, &slot, NULL, 1);
   if (slot == NULL || !vhost_queue_unpop_ring (self, slot))
     return FALSE;
   slot->generation = 0;
@@ -411,28 +414,30 @@ vhost_queue_unpop (VhostQueue *self, VhostChain *chain)
 
 /* --- Push ---------------------------------------------------------------------------------- */
 
-/* The handle is dead; the slot stays taken until the ring can be written. */
+/* The handles are dead; the slots stay taken until the ring can be written. */
 static void
-hold_back (VhostQueue *self, VhostSlot *slot, guint32 length)
+hold_back (VhostQueue *self, VhostSlot **slots, const guint32 *lengths, guint n)
 {
-  const VhostQueueHeld held = { slot->head, length };
+  if (self->log.pages != NULL)
+    vhost_queue_log_slots (self, slots, lengths, n);
+  for (guint i = 0; i < n; i++) {
+    const VhostQueueHeld held = { slots[i]->head, lengths[i] };
 
-  if (self->ring.common.by_head[slot->head] != slot || slot->completed)
-    return;
-  slot->completed = TRUE;
-  g_array_append_val (self->held, held);
+    if (self->ring.common.by_head[held.head] != slots[i] || slots[i]->completed)
+      continue;
+    slots[i]->completed = TRUE;
+    g_array_append_val (self->held, held);
+  }
 }
 
 void
 vhost_queue_push_slots (VhostQueue *self, VhostSlot **slots, const guint32 *lengths, guint n)
 {
-  vhost_queue_unpin (self, slots, n);
-  if (G_UNLIKELY (self->paused)) {
-    for (guint i = 0; i < n; i++)
-      hold_back (self, slots[i], lengths[i]);
-  } else {
+  if (G_UNLIKELY (self->paused))
+    hold_back (self, slots, lengths, n);
+  else
     vhost_queue_push_ring (self, slots, lengths, n);
-  }
+  vhost_queue_unpin (self, slots, n);
   vhost_queue_check_memory (self);
   if (G_UNLIKELY (self->draining))
     vhost_queue_complete_stop_when_drained (self);

@@ -38,7 +38,8 @@ struct _VhostSlot {
   struct iovec inline_iov[8]; /* with two pieces, all that is hot is in one cache line */
   gpointer pin;       /* of the queue: the memory it was popped under; NULL: the present one */
   guint32 generation; /* of the queue: the handle that may use it; 0: none */
-  gboolean completed; /* of the queue: waits to be pushed */
+  guint8 completed;   /* of the queue: waits to be pushed */
+  guint8 scattered;   /* of a handle: bytes were written behind a gap */
   gboolean refetched; /* it was in flight when the process before ended: the ring has moved on */
   guint16 n_room;     /* iovecs that fit in iov */
   guint16 first;      /* packed: the first of n_descs, when there is an inflight record */

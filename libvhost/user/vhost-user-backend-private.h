@@ -81,6 +81,7 @@ struct _VhostUserBackend {
 /* Protocol features whose requests are served here, and that may be offered to any front-end. */
 #define VHOST_USER_BACKEND_PROTOCOL_FEATURES                                                       \
   (VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_MQ) |                                                    \
+   VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_LOG_SHMFD) |                                             \
    VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_REPLY_ACK) |                                             \
    VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_BACKEND_REQ) |                                           \
    VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_CONFIG) |                                                \
@@ -119,6 +120,12 @@ void vhost_user_backend_refuse (VhostUserConnection *connection, const VhostUser
                                 const GError *error, gpointer data);
 void vhost_user_backend_answer_drained (VhostUserBackend *backend);
 void vhost_user_backend_forget_drain (VhostUserBackend *backend);
+
+/* vhost-user-backend-log.c */
+gboolean vhost_user_backend_set_log_base (VhostUserBackend *backend, VhostUserFrame *frame,
+                                          VhostUserFrame *reply, GError **error);
+gboolean vhost_user_backend_set_log_fd (VhostUserBackend *backend, VhostUserFrame *frame,
+                                        VhostUserFrame *reply, GError **error);
 
 /* vhost-user-backend-memory.c */
 gboolean vhost_user_backend_set_mem_table (VhostUserBackend *backend, VhostUserFrame *frame,

@@ -102,7 +102,8 @@ vhost_user_backend_install_properties (GObjectClass *object_class)
    * VhostUserBackend:protocol-features:
    *
    * Bits of [enum@Vhost.UserProtocolFeature] that may be offered. Those that need something the
-   * device does not have, as CONFIG without a configuration space, are left out.
+   * device does not have, as CONFIG without a configuration space, are left out. With LOG_SHMFD
+   * goes the feature LOG_ALL, and a device without it cannot migrate.
    * INBAND_NOTIFICATIONS, XEN_MMAP and CROSS_ENDIAN are not among them from the start: QEMU would
    * accept the first two and then not keep to them, and of the last only little-endian rings are
    * served.

@@ -352,6 +352,8 @@ static const VhostUserHandler handlers[] = {
   HANDLER (SET_OWNER, set_owner),
   HANDLER (RESET_OWNER, reset_owner),
   HANDLER (SET_MEM_TABLE, vhost_user_backend_set_mem_table),
+  HANDLER (SET_LOG_BASE, vhost_user_backend_set_log_base),
+  HANDLER (SET_LOG_FD, vhost_user_backend_set_log_fd),
   HANDLER (SET_VRING_NUM, set_vring_num),
   HANDLER (SET_VRING_ADDR, set_vring_addr),
   HANDLER (SET_VRING_BASE, set_vring_base),
@@ -505,7 +507,7 @@ static void
 answer_success (VhostUserBackend *backend, const VhostUserRule *rule, guint32 flags,
                 const VhostUserFrame *reply)
 {
-  if (rule->reply == VHOST_USER_REPLY_BODY)
+  if (rule->reply == VHOST_USER_REPLY_BODY || rule->reply == VHOST_USER_REPLY_LOG)
     vhost_user_connection_send_frame (backend->connection, reply, NULL, NULL);
   else if (is_ack_wanted (backend, rule, flags))
     send_ack (backend, rule->request, 0);
@@ -520,6 +522,8 @@ init_reply (const VhostUserRule *rule, VhostUserFrame *reply)
     size = sizeof reply->payload.state;
   else if (rule->reply_layout == VHOST_USER_LAYOUT_INFLIGHT)
     size = sizeof reply->payload.inflight;
+  else if (rule->reply == VHOST_USER_REPLY_LOG)
+    size = sizeof reply->payload.log; /* no front-end stumbles over this form */
   else if (rule->reply == VHOST_USER_REPLY_BODY)
     size = sizeof reply->payload.u64;
   vhost_user_frame_init (reply, rule->request, VHOST_USER_FLAGS_VERSION | VHOST_USER_FLAGS_REPLY,

@@ -25,6 +25,9 @@ vhost_user_backend_get_offered (VhostUserBackend *backend)
 
   if (!vhost_user_backend_can_translate (backend))
     features &= ~VHOST_BIT (VHOST_FEATURE_ACCESS_PLATFORM);
+  if (vhost_word_has (vhost_user_backend_get_offered_protocol (backend),
+                      VHOST_USER_PROTOCOL_FEATURE_LOG_SHMFD))
+    features |= VHOST_BIT (VHOST_FEATURE_LOG_ALL);
   return features | VHOST_BIT (VHOST_FEATURE_PROTOCOL_FEATURES);
 }
 

@@ -81,6 +81,17 @@ can_translate (VhostUserFrontend *frontend)
          is_acked (frontend, VHOST_USER_PROTOCOL_FEATURE_REPLY_ACK);
 }
 
+/* Returns when the back-end has done what it was told last: without acks, an answer to another
+ * request shows it. */
+static gboolean
+wait_until_done (VhostDevice *device, GCancellable *cancellable, GError **error)
+{
+  guint64 features;
+
+  return is_acked (VHOST_USER_FRONTEND (device), VHOST_USER_PROTOCOL_FEATURE_REPLY_ACK) ||
+         ask_number (device, VHOST_USER_FRONTEND_CODE_GET_FEATURES, &features, cancellable, error);
+}
+
 /* What no driver sees: PROTOCOL_FEATURES is between the two sockets' ends, a packed ring cannot go
  * on with another back-end unless what is in flight is recorded, and somebody has to translate. */
 static guint64
@@ -127,7 +138,8 @@ frontend_set_features (VhostDevice *device, guint64 features, GCancellable *canc
                     error))
     return FALSE;
   frontend->acked = features;
-  return TRUE;
+  return !vhost_word_has (features, VHOST_FEATURE_LOG_ALL) ||
+         wait_until_done (device, cancellable, error);
 }
 
 static gboolean
@@ -381,7 +393,8 @@ frontend_set_vring_addr (VhostDevice *device, guint index, guint flags, guint64 
          find_ring_address (frontend, desc, &addr->desc, error) &&
          find_ring_address (frontend, avail, &addr->avail, error) &&
          find_ring_address (frontend, used, &addr->used, error) &&
-         vhost_user_frontend_call (frontend, &frame, NULL, cancellable, error);
+         vhost_user_frontend_call (frontend, &frame, NULL, cancellable, error) &&
+         (flags == 0 || wait_until_done (device, cancellable, error));
 }
 
 static gboolean
@@ -453,24 +466,20 @@ frontend_set_vring_err (VhostDevice *device, guint index, int fd, GCancellable *
                        error);
 }
 
-/* Returns when the ring is enabled: without acks, an answer to another request shows it. A kick
- * that came earlier might find the ring disabled and be lost. */
+/* Returns when the ring is enabled: a kick that came earlier might find it disabled and be lost. */
 static gboolean
 frontend_set_vring_enable (VhostDevice *device, guint index, gboolean enable,
                            GCancellable *cancellable, GError **error)
 {
   VhostUserFrontend *frontend = VHOST_USER_FRONTEND (device);
-  guint64 features;
 
   if (!check_open (frontend, "SET_VRING_ENABLE", cancellable, error))
     return FALSE;
   if (!vhost_word_has (frontend->offered, VHOST_FEATURE_PROTOCOL_FEATURES))
     return TRUE; /* rings are enabled from SET_FEATURES on, and cannot be disabled */
-  if (!call_state (device, VHOST_USER_FRONTEND_CODE_SET_VRING_ENABLE, index, enable ? 1 : 0, NULL,
-                   cancellable, error))
-    return FALSE;
-  return is_acked (frontend, VHOST_USER_PROTOCOL_FEATURE_REPLY_ACK) ||
-         ask_number (device, VHOST_USER_FRONTEND_CODE_GET_FEATURES, &features, cancellable, error);
+  return call_state (device, VHOST_USER_FRONTEND_CODE_SET_VRING_ENABLE, index, enable ? 1 : 0, NULL,
+                     cancellable, error) &&
+         wait_until_done (device, cancellable, error);
 }
 
 static gboolean
@@ -575,6 +584,8 @@ vhost_user_frontend_init_device (gpointer data, gpointer user_data)
   iface->reset_owner = frontend_reset_owner;
   iface->get_n_queues = frontend_get_n_queues;
   iface->set_memory = frontend_set_memory;
+  iface->set_log_base = vhost_user_frontend_set_log_base;
+  iface->set_log_fd = vhost_user_frontend_set_log_fd;
   iface->set_vring_num = frontend_set_vring_num;
   iface->set_vring_addr = frontend_set_vring_addr;
   iface->set_vring_base = frontend_set_vring_base;

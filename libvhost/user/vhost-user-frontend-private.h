@@ -66,6 +66,7 @@ struct _VhostUserFrontend {
 /* Protocol features that are accepted unless the application says otherwise. */
 #define VHOST_USER_FRONTEND_PROTOCOL_FEATURES                                                      \
   (VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_MQ) |                                                    \
+   VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_LOG_SHMFD) |                                             \
    VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_REPLY_ACK) |                                             \
    VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_BACKEND_REQ) |                                           \
    VHOST_BIT (VHOST_USER_PROTOCOL_FEATURE_CONFIG) |                                                \
@@ -166,6 +167,13 @@ gboolean vhost_user_frontend_serve_iotlb (VhostUserFrontend *frontend, const Vho
  * counts, the ones that were sent before a request come before its own answer. */
 gboolean vhost_user_frontend_take_updates (VhostUserFrontend *frontend, guint n,
                                            GCancellable *cancellable, GError **error);
+
+/* vhost-user-frontend-log.c */
+gboolean vhost_user_frontend_set_log_base (VhostDevice *device, int fd, guint64 size,
+                                           guint64 offset, GCancellable *cancellable,
+                                           GError **error);
+gboolean vhost_user_frontend_set_log_fd (VhostDevice *device, int fd, GCancellable *cancellable,
+                                         GError **error);
 
 /* vhost-user-frontend-device.c */
 /* Are addresses in rings I/O addresses? */

@@ -50,6 +50,8 @@ struct _VhostUserSession {
   guint mtu;
   GArray *config;      /* of ConfigRecord, the latest last */
   VhostMemory *memory; /* of the back-end that left */
+  VhostUserLogBase log_base;
+  FdRecord log, log_told;
   guint n_vrings;
   VringRecord *vrings;
 };
@@ -69,6 +71,7 @@ vhost_user_session_new (void)
 
   session->config = g_array_new (FALSE, FALSE, sizeof (ConfigRecord));
   g_array_set_clear_func (session->config, clear_config);
+  session->log.fd = session->log_told.fd = -1;
   return session;
 }
 
@@ -94,6 +97,8 @@ vhost_user_session_free (VhostUserSession *session)
     forget_fds (&session->vrings[i]);
   g_free (session->vrings);
   g_clear_pointer (&session->config, g_array_unref);
+  set_fd (&session->log, FALSE, -1);
+  set_fd (&session->log_told, FALSE, -1);
   g_clear_pointer (&session->memory, vhost_memory_unref);
   g_free (session);
 }
@@ -126,9 +131,8 @@ get_vring (VhostUserSession *session, guint index)
 }
 
 static gboolean
-record_fd (VhostUserSession *session, const VhostUserFrame *frame, guint which, GError **error)
+record_fd (FdRecord *record, const VhostUserFrame *frame, GError **error)
 {
-  VringRecord *vring = get_vring (session, frame->payload.u64 & VHOST_USER_VRING_INDEX_MASK);
   int fd = -1;
 
   if (frame->fds.n > 0) {
@@ -136,8 +140,17 @@ record_fd (VhostUserSession *session, const VhostUserFrame *frame, guint which, 
     if (fd < 0)
       return FALSE;
   }
-  set_fd (&vring->fds[which], TRUE, fd);
+  set_fd (record, TRUE, fd);
   return TRUE;
+}
+
+static gboolean
+record_vring_fd (VhostUserSession *session, const VhostUserFrame *frame, guint which,
+                 GError **error)
+{
+  VringRecord *vring = get_vring (session, frame->payload.u64 & VHOST_USER_VRING_INDEX_MASK);
+
+  return record_fd (&vring->fds[which], frame, error);
 }
 
 /* The back-end forgets kick and call. */
@@ -240,11 +253,16 @@ vhost_user_session_record (VhostUserSession *session, const VhostUserFrame *fram
     vring->addr = frame->payload.addr;
     break;
   case VHOST_USER_FRONTEND_CODE_SET_VRING_KICK:
-    return record_fd (session, frame, KICK, error);
+    return record_vring_fd (session, frame, KICK, error);
   case VHOST_USER_FRONTEND_CODE_SET_VRING_CALL:
-    return record_fd (session, frame, CALL, error);
+    return record_vring_fd (session, frame, CALL, error);
   case VHOST_USER_FRONTEND_CODE_SET_VRING_ERR:
-    return record_fd (session, frame, ERR, error);
+    return record_vring_fd (session, frame, ERR, error);
+  case VHOST_USER_FRONTEND_CODE_SET_LOG_BASE:
+    session->log_base = frame->payload.log;
+    return record_fd (&session->log, frame, error);
+  case VHOST_USER_FRONTEND_CODE_SET_LOG_FD:
+    return record_fd (&session->log_told, frame, error);
   case VHOST_USER_FRONTEND_CODE_GET_VRING_BASE:
     record_stop (get_vring (session, MIN (frame->payload.state.index, 255)),
                  reply->payload.state.num);
@@ -331,13 +349,16 @@ static gboolean
 find_base (const VhostUserSession *session, const VringRecord *vring, guint index, guint32 *base,
            GError **error)
 {
+  gboolean guest =
+      vhost_word_has (session->protocol_features, VHOST_USER_PROTOCOL_FEATURE_GPA_ADDRESSES);
   const VhostRingUsed *used = NULL;
 
   *base = vring->base;
   if (!is_started (vring) || is_packed (session))
     return TRUE;
   if (session->memory != NULL)
-    used = (gpointer) vhost_memory_find_range (session->memory, VHOST_ADDRESS_USER,
+    used = (gpointer) vhost_memory_find_range (session->memory,
+                                               guest ? VHOST_ADDRESS_GUEST : VHOST_ADDRESS_USER,
                                                vring->addr.used, sizeof *used);
   if (used == NULL)
     return vhost_set_error (error, VHOST_ERROR_BAD_ADDRESS,
@@ -447,7 +468,20 @@ replay_shmem (VhostUserFrontend *frontend, GCancellable *cancellable, GError **e
   return sizes != NULL;
 }
 
-/* What is known before the memory is. */
+static gboolean
+replay_log (VhostUserFrontend *frontend, GCancellable *cancellable, GError **error)
+{
+  VhostDevice *device = VHOST_DEVICE (frontend);
+  const VhostUserSession *session = frontend->session;
+
+  return (!session->log.known ||
+          vhost_device_set_log_base (device, session->log.fd, session->log_base.mmap_size,
+                                     session->log_base.mmap_offset, cancellable, error)) &&
+         (!session->log_told.known ||
+          vhost_device_set_log_fd (device, session->log_told.fd, cancellable, error));
+}
+
+/* What is known before the memory is. The log comes before the feature that switches it on. */
 static gboolean
 replay_device (VhostUserFrontend *frontend, GCancellable *cancellable, GError **error)
 {
@@ -456,6 +490,7 @@ replay_device (VhostUserFrontend *frontend, GCancellable *cancellable, GError **
 
   return (!session->has_mtu ||
           vhost_user_frontend_set_mtu (frontend, session->mtu, cancellable, error)) &&
+         replay_log (frontend, cancellable, error) &&
          (!session->has_features ||
           vhost_device_set_features (device, session->features, cancellable, error)) &&
          replay_status (frontend, ~(guint) VHOST_STATUS_DRIVER_OK, cancellable, error) &&

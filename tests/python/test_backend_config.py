@@ -11,7 +11,7 @@ from wire import (CONFIG, MIGRATION, NEED_REPLY, U64, VERSION, Back, Feature, Pr
 CONTENT = bytes(range(1, 61))
 
 BASIC = word(Feature.VERSION_1, Feature.INDIRECT_DESC, Feature.EVENT_IDX, Feature.RING_PACKED)
-TRANSPORT = word(Feature.PROTOCOL_FEATURES)
+TRANSPORT = word(Feature.PROTOCOL_FEATURES, Feature.LOG_ALL)
 STATUS = Vhost.Status
 
 
@@ -71,10 +71,10 @@ class ProtocolFeatures(Session):
 
     def test_all_that_can_be_served_are_offered(self):
         self.assertEqual(self.peer.ask_u64(Req.GET_PROTOCOL_FEATURES),
-                         word(Proto.MQ, Proto.REPLY_ACK, Proto.BACKEND_REQ, Proto.INFLIGHT_SHMFD,
-                              Proto.RESET_DEVICE,
-                              Proto.CONFIGURE_MEM_SLOTS, Proto.STATUS, Proto.BACKEND_SEND_FD,
-                              Proto.HOST_NOTIFIER, Proto.SHARED_OBJECT, Proto.GPA_ADDRESSES))
+                         word(Proto.MQ, Proto.LOG_SHMFD, Proto.REPLY_ACK, Proto.BACKEND_REQ,
+                              Proto.INFLIGHT_SHMFD, Proto.RESET_DEVICE, Proto.CONFIGURE_MEM_SLOTS,
+                              Proto.STATUS, Proto.BACKEND_SEND_FD, Proto.HOST_NOTIFIER,
+                              Proto.SHARED_OBJECT, Proto.GPA_ADDRESSES))
 
     def test_config_is_offered_by_a_device_that_has_one(self):
         self.backend.set_config(CONTENT)

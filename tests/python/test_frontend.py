@@ -15,8 +15,8 @@ from wire import (ADDR, HEADER, NEED_REPLY, NO_FD, REGION, REPLY, SINGLE, STATE,
                   VERSION, Back, FakeBackend, Feature, Proto, Req, pack, pack_config, word)
 
 FEATURES = word(Feature.VERSION_1, Feature.PROTOCOL_FEATURES)
-PROTOCOL = word(Proto.MQ, Proto.REPLY_ACK, Proto.CONFIG, Proto.CONFIGURE_MEM_SLOTS, Proto.STATUS,
-                Proto.RESET_DEVICE)
+PROTOCOL = word(Proto.MQ, Proto.LOG_SHMFD, Proto.REPLY_ACK, Proto.CONFIG,
+                Proto.CONFIGURE_MEM_SLOTS, Proto.STATUS, Proto.RESET_DEVICE)
 ERROR = Vhost.Error
 
 

@@ -16,7 +16,7 @@ struct _Rig {
   int call_fd;
   int err_fd;
 
-  guint n_events[3];
+  guint n_events[5]; /* by VhostQueueEvent */
   void (*on_kick) (Rig *rig);
   guint n_to_pop; /* of an on_kick that leaves some */
   VhostChain *kept[64];
