@@ -19,10 +19,12 @@ import contextlib
 import fcntl
 import glob
 import hashlib
+import json
 import lzma
 import os
 import re
 import shutil
+import socket
 import stat
 import subprocess
 import tempfile
@@ -313,6 +315,43 @@ def vhost_user_net(socket, mac, queue_pairs=1, name="net0", **properties):
             "-device", f"virtio-net-pci,netdev={name},mac={mac},romfile=,vectors=0{device}"]
 
 
+class Monitor:
+    """QEMU's QMP socket, at `path`."""
+
+    def __init__(self, path, deadline=10.0):
+        self._socket = socket.socket(socket.AF_UNIX)
+        self._socket.settimeout(deadline)
+        self._connect(str(path), time.monotonic() + deadline)
+        self._file = self._socket.makefile("rw", encoding="utf-8")
+        self._file.readline()  # the greeting
+        self.call("qmp_capabilities")
+
+    def _connect(self, path, end):
+        while True:
+            try:
+                return self._socket.connect(path)
+            except (FileNotFoundError, ConnectionRefusedError):
+                if time.monotonic() > end:
+                    raise GuestError(f"QEMU made no monitor at {path}") from None
+                time.sleep(0.01)
+
+    def call(self, command, **arguments):
+        """What QEMU returns; events that come before it are passed over."""
+        self._file.write(json.dumps({"execute": command, "arguments": arguments}) + "\n")
+        self._file.flush()
+        while line := self._file.readline():
+            answer = json.loads(line)
+            if "error" in answer:
+                raise GuestError(f"{command}: {answer['error']['desc']}")
+            if "return" in answer:
+                return answer["return"]
+        raise GuestError(f"{command}: QEMU ended")
+
+    def close(self):
+        self._file.close()
+        self._socket.close()
+
+
 class Guest:
     """One guest: start() boots it, wait_for() and wait() follow it, stop() ends it at any moment.
 
@@ -321,22 +360,25 @@ class Guest:
     files      {guest path: host file, host directory or bytes}
     arguments  further arguments of QEMU
     reboots    a guest that reboots goes on, in the same QEMU; else QEMU ends
+    monitor    has QEMU's monitor, so that it can migrate
+    incoming   does not boot, but waits for a guest that migrates
     deadline   seconds from start to power-off
     kernel     CLOUD, which is small, WHOLE, or OLD
     accel      how QEMU runs it: "tcg", or "kvm" where there is one
     """
 
     def __init__(self, body, modules=(), programs=(), files=None, arguments=(), memory=512, cpus=1,
-                 append="", reboots=False, deadline=180.0, kernel=CLOUD,
-                 accel="tcg"):
+                 append="", reboots=False, monitor=False, incoming=False, deadline=180.0,
+                 kernel=CLOUD, accel="tcg"):
         self.lines = []
         self.values = {}
         self.seconds = 0.0
-        self._kernel = kernel
         self._what = (body, modules, programs, files or {})
-        reset = [] if reboots else ["-no-reboot"]
-        self._machine = (memory, cpus, append, accel, reset + list(map(str, arguments)))
-        self._deadline = deadline
+        self._kind = {"memory": memory, "cpus": cpus, "append": append, "reboots": reboots,
+                      "deadline": deadline, "kernel": kernel, "accel": accel}
+        self._arguments = list(map(str, arguments))
+        self._monitored, self._incoming = monitor, incoming
+        self._monitor = None
         self._changed = threading.Condition()
         self._process = self._reader = self._directory = None
         self._started = 0.0
@@ -349,7 +391,7 @@ class Guest:
 
     def start(self):
         qemu = find_tool("qemu-system-x86", "qemu-system-x86_64")
-        kernel = get_kernel(self._kernel)
+        kernel = get_kernel(self._kind["kernel"])
         initramfs = b"".join(self.make_pieces(kernel)) + make_initramfs(kernel, *self._what)
         self._directory = tempfile.TemporaryDirectory(prefix="vhost-guest-")
         initrd = Path(self._directory.name, "initrd")
@@ -367,13 +409,18 @@ class Guest:
         return []
 
     def _list_arguments(self, kernel, initrd):
-        memory, cpus, append, accel, extra = self._machine
+        kind, memory = self._kind, self._kind["memory"]
+        extra = [] if kind["reboots"] else ["-no-reboot"]
+        if self._monitored:
+            extra += ["-qmp", f"unix:{self.directory}/qmp,server=on,wait=off"]
+        if self._incoming:
+            extra += ["-incoming", "defer", "-S"]
         return ["-nodefaults", "-no-user-config", "-display", "none", "-serial", "stdio",
-                "-M", "q35,memory-backend=ram", "-accel", accel,
-                "-m", str(memory), "-smp", str(cpus),
+                "-M", "q35,memory-backend=ram", "-accel", kind["accel"],
+                "-m", str(memory), "-smp", str(kind["cpus"]),
                 "-object", f"memory-backend-memfd,id=ram,size={memory}M,share=on",
                 "-kernel", str(kernel.image), "-initrd", str(initrd),
-                "-append", f"{COMMAND_LINE} {append}", *extra]
+                "-append", f"{COMMAND_LINE} {kind['append']}", *extra, *self._arguments]
 
     def _read_console(self):
         for raw in self._process.stdout:
@@ -388,6 +435,57 @@ class Guest:
         with self._changed:
             self.seconds = time.monotonic() - self._started
             self._changed.notify_all()
+
+    @property
+    def directory(self):
+        """Where QEMU's sockets are."""
+        return self._directory.name
+
+    @property
+    def monitor(self):
+        if self._monitor is None:
+            self._monitor = Monitor(Path(self.directory, "qmp"))
+        return self._monitor
+
+    def make_target(self, arguments):
+        """A guest like this one, with these arguments instead, for it to migrate to."""
+        return Guest(*self._what, arguments, monitor=True, incoming=True, **self._kind)
+
+    def migrate(self, target, bandwidth=1 << 30):
+        """Moves to `target`, which has been started, at so many bytes a second; there it stands
+        still until its monitor is told to "cont". Returns what QEMU says about the move.
+        """
+        uri = f"unix:{target.directory}/stream"
+        target.monitor.call("migrate-incoming", uri=uri)
+        self.monitor.call("migrate-set-parameters", **{"max-bandwidth": bandwidth})
+        self.monitor.call("migrate", uri=uri)
+        return self._follow_migration()
+
+    def read_memory(self):
+        """All of the guest's RAM. Has a meaning only while the guest does not run."""
+        return self._find_memory().read_bytes()
+
+    def write_memory(self, pieces):
+        """Changes the RAM of a guest that does not run; bytes by offset."""
+        with open(self._find_memory(), "r+b", 0) as file:
+            for offset, data in pieces.items():
+                os.pwrite(file.fileno(), data, offset)
+
+    def _find_memory(self):
+        files = Path("/proc", str(self.pid), "fd").iterdir()
+        return next(file for file in files
+                    if os.readlink(file).startswith("/memfd:memory-backend-memfd"))
+
+    def _follow_migration(self):
+        end = time.monotonic() + self._kind["deadline"]
+        while time.monotonic() < end:
+            info = self.monitor.call("query-migrate")
+            if info.get("status") == "completed":
+                return info
+            if info.get("status") in ("failed", "cancelled"):
+                raise self._explain(f"it did not migrate: {info.get('error-desc', info['status'])}")
+            time.sleep(0.02)
+        raise self._explain("it did not migrate in time")
 
     @property
     def pid(self):
@@ -416,6 +514,8 @@ class Guest:
 
     def stop(self):
         """Ends QEMU, if it still runs, and leaves nothing behind. May be called twice."""
+        if self._monitor:
+            self._monitor.close()
         if self._process:
             self._process.kill()
             self._reader.join()
@@ -424,12 +524,12 @@ class Guest:
             self._directory.cleanup()
 
     def _wait_until(self, condition, what):
-        left = self._started + self._deadline - time.monotonic()
+        left = self._started + self._kind['deadline'] - time.monotonic()
         with self._changed:
             if self._changed.wait_for(condition, max(left, 0)):
                 return
         self.stop()
-        raise self._explain(f"it did not {what} within {self._deadline:g} s")
+        raise self._explain(f"it did not {what} within {self._kind['deadline']:g} s")
 
     def _explain(self, reason):
         panic = next((line for line in self.lines if "Kernel panic" in line), None)
