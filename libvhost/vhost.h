@@ -30,4 +30,6 @@
 #include <libvhost/vduse/vhost-vduse-backend.h>
 #include <libvhost/driver/vhost-driver.h>
 #include <libvhost/virtio/vhost-virtio-blk.h>
+#include <libvhost/virtio/vhost-virtio-net.h>
+#include <libvhost/virtio/vhost-virtio-switch.h>
 #include <libvhost/vhost-enum-types.h>

@@ -55,3 +55,17 @@ vhost_queue_push_batch (VhostQueue *self, VhostSlot **slots, const guint32 *leng
 
   vhost_queue_push_slots (self, slots, lengths, n_slots);
 }
+
+/* The latest first, so that each is the one that was popped last. */
+void
+vhost_queue_unpop_slots (VhostQueue *self, VhostSlot **slots, guint n)
+{
+  guint n_left = n;
+
+  while (n_left > 0 && vhost_queue_unpop_ring (self, slots[n_left - 1]))
+    n_left--;
+  vhost_queue_unpin (self, slots + n_left, n - n_left);
+  vhost_queue_count (&self->n_chains, (guint64) 0 - (n - n_left));
+  if (self->draining)
+    vhost_queue_complete_stop_when_drained (self);
+}

@@ -123,6 +123,9 @@ guint vhost_queue_pop_slots (VhostQueue *queue, VhostSlot **slots, guint max);
  * from within: the slots are gone when this returns. */
 void vhost_queue_push_slots (VhostQueue *queue, VhostSlot **slots, const guint32 *lengths, guint n);
 
+/* Gives back the chains that were popped last, in that order, as if they had not been. */
+void vhost_queue_unpop_slots (VhostQueue *queue, VhostSlot **slots, guint n);
+
 /* vhost-queue-control.c */
 void vhost_queue_complete_stop_when_drained (VhostQueue *queue);
 void vhost_queue_unpin_slow (VhostQueue *queue, VhostSlot *const *slots, guint n);
