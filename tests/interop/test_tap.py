@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""python-examples/net_backend.py on a TAP interface of a network namespace of its own, and
-net_frontend.py, which pings the kernel there.
+"""python-examples/net_backend.py, and net_native.py with the card in C, on a TAP interface of a
+network namespace of its own, and net_frontend.py, which pings the kernel there.
 """
 
 import os
@@ -12,11 +12,16 @@ from helpers import TempDir, is_listening, root, wait_until
 from peers import Row
 
 ROW = Row("back-end net", "Linux, TAP interface", "ARP and ping from a driver without a VM")
+NATIVE_ROW = Row("back-end net (C)", "Linux, TAP interface",
+                 "ARP and ping from a driver without a VM; one of two queue pairs")
 KERNEL = "10.0.0.1"
 
 
 @unittest.skipUnless(os.path.exists("/dev/net/tun"), "this machine has no /dev/net/tun")
 class Tap(TempDir):
+    program = ["net_backend.py"]
+    row = ROW
+
     def setUp(self):
         super().setUp()
         self.socket = self.path("net.sock")
@@ -28,7 +33,8 @@ class Tap(TempDir):
     def spawn_bridge(self):
         return self.spawn(
             "unshare", "--map-root-user", "--net", sys.executable,
-            root() / "python-examples/net_backend.py", "--tap=tap0", f"--socket-path={self.socket}")
+            root() / "python-examples" / self.program[0], *self.program[1:], "--tap=tap0",
+            f"--socket-path={self.socket}")
 
     def run_inside(self, *arguments):
         subprocess.run(["nsenter", f"--target={self.bridge.pid}", "--user",
@@ -45,7 +51,7 @@ class Tap(TempDir):
             self.assertEqual(status, 0, output)
             self.assertIn("5 of 5 pings came back", output)
         self.assertEqual(self.bridge.stop(), 0, self.bridge.read_output())
-        ROW.seen(os.uname().release)
+        self.row.seen(os.uname().release)
 
     def test_a_second_one_at_the_same_path_is_refused(self):
         second = self.spawn_bridge()
@@ -62,6 +68,24 @@ class Tap(TempDir):
         self.assertEqual(self.ping("--wait=0.3", KERNEL)[0], 1)
         self.run_inside("ip", "link", "set", "tap0", "up")
         self.assertEqual(self.ping(KERNEL)[0], 0)
+
+
+class Native(Tap):
+    program = ["net_native.py", "--mac=52:54:00:00:00:01"]
+    row = NATIVE_ROW
+
+
+class NativeQueues(Native):
+    """The driver starts one pair of two: the kernel must not send by the other."""
+
+    program = [*Native.program, "--queue-pairs=2"]
+
+    def test_no_such_interface_name(self):
+        status = subprocess.run([root() / "python-examples/net_native.py", "--tap", "x" * 20,
+                                 f"--socket-path={self.path('other.sock')}"],
+                                capture_output=True, text=True, check=False)
+        self.assertEqual(status.returncode, 1)
+        self.assertIn("too long", status.stderr)
 
 
 if __name__ == "__main__":

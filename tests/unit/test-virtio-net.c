@@ -61,9 +61,8 @@ assert_port_received (Rig *rig, const GByteArray *frame)
   guint8 found[70000];
   gssize n;
 
-  g_assert_cmpint (vhost_fd_wait_readable (rig->port,
-                                           g_get_monotonic_time () + 10 * G_TIME_SPAN_SECOND, NULL,
-                                           NULL),
+  g_assert_cmpint (vhost_fd_wait_readable (
+                       rig->port, g_get_monotonic_time () + 10 * G_TIME_SPAN_SECOND, NULL, NULL),
                    ==, 1);
   n = recv (rig->port, found, sizeof found, 0);
   g_assert_cmpmem (found, (gsize) n, frame->data, frame->len);
@@ -117,7 +116,8 @@ check_spread (Rig *rig)
   for (guint i = 0; i < G_N_ELEMENTS (lengths); i++) {
     g_autoptr (GByteArray) frame = make_frame (1, 2, lengths[i]);
     guint n = 1 + (lengths[i] > room ? (lengths[i] - room + 499) / 500 : 0);
-    gboolean fits = rig->card.kind.mergeable || 500 >= card_get_header_size (&rig->card) + lengths[i];
+    gboolean fits =
+        rig->card.kind.mergeable || 500 >= card_get_header_size (&rig->card) + lengths[i];
 
     if (i == 0 || rig->card.kind.mergeable)
       card_add_buffers (&rig->card, n, 500);
@@ -128,7 +128,9 @@ check_spread (Rig *rig)
       card_add_buffers (&rig->card, 1, 500);
   }
   card_wait_for (&rig->card, "rx-drops",
-                 rig->card.kind.mergeable ? 0 : card_get_header_size (&rig->card) == 10 ? 4 : 5);
+                 rig->card.kind.mergeable                  ? 0
+                 : card_get_header_size (&rig->card) == 10 ? 4
+                                                           : 5);
 }
 
 static void
@@ -311,8 +313,13 @@ test_refused (void)
   g_autoptr (VhostVirtioNet) odd_net = vhost_virtio_net_new (VHOST_BACKEND (odd));
   g_autoptr (VhostVirtioNet) net = vhost_virtio_net_new (VHOST_BACKEND (backend));
   g_autoptr (VhostVirtioSwitch) network = vhost_virtio_switch_new ();
-  const char *macs[] = { "", "52:54:00:00:00", "52:54:00:00:00:0", "52:54:00:00:00:0g",
-                         "52:54:00:00:00:01:", "53:54:00:00:00:01", "52-54-00-00-00-01" };
+  const char *macs[] = { "",
+                         "52:54:00:00:00",
+                         "52:54:00:00:00:0",
+                         "52:54:00:00:00:0g",
+                         "52:54:00:00:00:01:",
+                         "53:54:00:00:00:01",
+                         "52-54-00-00-00-01" };
   g_autoptr (GError) error = NULL;
   int fds[2];
 

@@ -230,7 +230,9 @@ test_large (void)
 static void
 check_hostile (Rig *rig, Card *cards)
 {
-  const guint8 headers[][12] = { { 1, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff }, { 0, 1 }, { 0, 0xff } };
+  const guint8 headers[][12] = { { 1, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff },
+                                 { 0, 1 },
+                                 { 0, 0xff } };
   guint header_size = card_get_header_size (&cards[0]);
   const guint lengths[] = { 1, header_size - 1, header_size, header_size + 13, 100000 };
   g_autoptr (GByteArray) good = make_frame (EVERYBODY, 0, 60);
