@@ -19,7 +19,7 @@ typedef struct {
 
   /* What was added and is not published: its first entry's flags hold everything back. */
   VhostPackedDesc *unpublished;
-  guint16 unpublished_flags;
+  guint64 unpublished_word;
   guint n_unkicked; /* entries since the last kick decision */
   gboolean kicked_valid;
 } VhostPackedDriver;

@@ -36,22 +36,33 @@ get_avail_flags (gboolean wrap)
   return wrap ? VHOST_PACKED_DESC_AVAIL : VHOST_PACKED_DESC_USED;
 }
 
+/* Length, id and flags are one word, which both sides load and store whole. */
+static inline guint64 *
+get_word (const VhostPackedDesc *desc)
+{
+  return (guint64 *) &desc->len;
+}
+
+static inline guint64
+make_word (guint32 length, guint16 id, guint16 flags)
+{
+  return GUINT64_TO_LE (length | (guint64) id << 32 | (guint64) flags << 48);
+}
+
 /* The flags of the first entry since the last publish() are kept back, and all behind it with them.
- */
+ * The device may look at an entry while it is written: nothing is stored in parts. */
 static void
 write_entry (VhostPackedDriver *ring, guint64 address, guint32 length, guint16 id, guint16 flags)
 {
   VhostPackedDesc *desc = &ring->desc[ring->avail_position];
+  guint64 word = make_word (length, id, flags | get_avail_flags (ring->avail_wrap));
 
-  flags |= get_avail_flags (ring->avail_wrap);
-  desc->addr = GUINT64_TO_LE (address);
-  desc->len = GUINT32_TO_LE (length);
-  desc->id = GUINT16_TO_LE (id);
+  __atomic_store_n (&desc->addr, GUINT64_TO_LE (address), __ATOMIC_RELAXED);
   if (ring->unpublished == NULL) {
     ring->unpublished = desc;
-    ring->unpublished_flags = flags;
+    ring->unpublished_word = word;
   } else {
-    vhost_ring_store16 (&desc->flags, flags);
+    __atomic_store_n (get_word (desc), word, __ATOMIC_RELAXED);
   }
   vhost_packed_advance (&ring->avail_position, &ring->avail_wrap, 1, ring->common.size);
 }
@@ -125,7 +136,7 @@ vhost_packed_driver_publish (VhostPackedDriver *ring)
 
   if (ring->unpublished == NULL)
     return FALSE;
-  vhost_ring_store16_release (&ring->unpublished->flags, ring->unpublished_flags);
+  __atomic_store_n (get_word (ring->unpublished), ring->unpublished_word, __ATOMIC_RELEASE);
   ring->unpublished = NULL;
   ring->n_unkicked = 0;
   ring->kicked_valid = TRUE;
@@ -155,10 +166,12 @@ is_used (guint16 flags, gboolean wrap)
 }
 
 static gboolean
-is_next_used (const VhostPackedDriver *ring, guint16 *flags)
+is_next_used (const VhostPackedDriver *ring, guint64 *word)
 {
-  *flags = vhost_ring_load16_acquire (&ring->desc[ring->used_position].flags);
-  return ring->common.n_outstanding > 0 && is_used (*flags, ring->used_wrap);
+  const guint64 *shared = get_word (&ring->desc[ring->used_position]);
+
+  *word = GUINT64_FROM_LE (__atomic_load_n (shared, __ATOMIC_ACQUIRE));
+  return ring->common.n_outstanding > 0 && is_used ((guint16) (*word >> 48), ring->used_wrap);
 }
 
 static void
@@ -178,18 +191,18 @@ free_id (VhostPackedDriver *ring, guint16 id)
 gboolean
 vhost_packed_driver_collect (VhostPackedDriver *ring, gpointer *cookie, guint32 *length)
 {
-  const VhostPackedDesc *desc = &ring->desc[ring->used_position];
-  guint16 flags, id;
+  guint64 word;
+  guint16 id;
 
-  if (ring->common.error.fault != VHOST_RING_FAULT_NONE || !is_next_used (ring, &flags))
+  if (ring->common.error.fault != VHOST_RING_FAULT_NONE || !is_next_used (ring, &word))
     return FALSE;
-  id = vhost_ring_load16 (&desc->id);
+  id = (guint16) (word >> 32);
   if (!vhost_driver_common_check_id (&ring->common, id))
     return FALSE;
 
   *length = 0;
-  if (flags & VHOST_RING_DESC_WRITE)
-    *length = MIN (vhost_ring_load32 (&desc->len), ring->common.shadow[id].writable_size);
+  if (word >> 48 & VHOST_RING_DESC_WRITE)
+    *length = MIN ((guint32) word, ring->common.shadow[id].writable_size);
   *cookie = ring->common.shadow[id].cookie;
   free_id (ring, id);
   return TRUE;
@@ -204,7 +217,7 @@ vhost_packed_driver_disable_notifications (VhostPackedDriver *ring)
 gboolean
 vhost_packed_driver_enable_notifications (VhostPackedDriver *ring)
 {
-  guint16 flags;
+  guint64 word;
 
   if (ring->common.event_idx) {
     vhost_ring_store16 (&ring->driver->position,
@@ -214,5 +227,5 @@ vhost_packed_driver_enable_notifications (VhostPackedDriver *ring)
     vhost_ring_store16 (&ring->driver->flags, VHOST_PACKED_EVENT_ENABLE);
   }
   vhost_ring_full_barrier ();
-  return is_next_used (ring, &flags);
+  return is_next_used (ring, &word);
 }

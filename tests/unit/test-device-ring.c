@@ -2,16 +2,11 @@
 /* Driver engines against device engines, both formats: random programs of two sides that sleep
  * until they are notified. */
 
-#include "ring/vhost-device-ring-private.h"
-#include "ring/vhost-driver-ring-private.h"
-#include "test-ring.h"
-
-#define MAX_PIECES 6
+#include "test-ring-chains.h"
 
 /* --- Both sides ---------------------------------------------------------------------------- */
 
-/* A driver and a device that sleep until they are notified. Chain number n has pieces and a length
- * that follow from n; its cookie is n, and so are its first bytes. */
+/* A driver and a device that sleep until they are notified. */
 typedef struct {
   Guest guest;
   VhostDriverSideRing driver;
@@ -26,43 +21,13 @@ typedef struct {
   guint n_in_flight;
 } Program;
 
-static guint
-get_n_pieces (const Program *p, guint number)
-{
-  return 1 + number % p->max_pieces;
-}
-
-static guint
-get_n_readable (const Program *p, guint number)
-{
-  return number / MAX_PIECES % (get_n_pieces (p, number) + 1);
-}
-
-static guint32
-get_piece_length (guint number, guint i)
-{
-  return 4 + (number * 7 + i * 13) % 60;
-}
-
-static guint64
-get_piece_address (guint number, guint i)
-{
-  return GUEST_BUFFERS + (number % 2048) * 512 + i * 64;
-}
-
 static gboolean
 add_chain (Program *p)
 {
-  guint number = p->n_added;
-  VhostDriverPiece pieces[MAX_PIECES];
+  const TestChain chain = test_chain (p->n_added, p->max_pieces);
 
-  for (guint i = 0; i < get_n_pieces (p, number); i++)
-    pieces[i] = (VhostDriverPiece){ get_piece_address (number, i), get_piece_length (number, i) };
-  if (!vhost_driver_ring_add (&p->driver, pieces, get_n_readable (p, number),
-                              get_n_pieces (p, number) - get_n_readable (p, number),
-                              GUINT_TO_POINTER (number)))
+  if (!test_chain_add (&chain, &p->guest, &p->driver))
     return FALSE;
-  memcpy (guest_at (&p->guest, pieces[0].address), &number, sizeof number);
   p->n_added++;
   return TRUE;
 }
@@ -75,12 +40,9 @@ run_driver (Program *p)
   guint32 length;
 
   while (vhost_driver_ring_collect (&p->driver, &cookie, &length)) {
-    guint number = GPOINTER_TO_UINT (cookie);
-    guint32 writable = 0;
+    const TestChain chain = test_chain (GPOINTER_TO_UINT (cookie), p->max_pieces);
 
-    for (guint i = get_n_readable (p, number); i < get_n_pieces (p, number); i++)
-      writable += get_piece_length (number, i);
-    g_assert_cmpuint (length, ==, writable - MIN (writable, number % 5));
+    g_assert_cmpuint (length, ==, test_chain_get_written (&chain));
     p->n_collected++;
   }
   g_assert_cmpint (p->driver.common.error.fault, ==, VHOST_RING_FAULT_NONE);
@@ -92,17 +54,6 @@ run_driver (Program *p)
 }
 
 static void
-check_slot (const Program *p, const VhostSlot *slot)
-{
-  guint number = *(guint *) slot->iov[0].iov_base;
-
-  g_assert_cmpuint (slot->n_readable, ==, get_n_readable (p, number));
-  g_assert_cmpuint (slot->n_writable, ==, get_n_pieces (p, number) - get_n_readable (p, number));
-  for (guint i = 0; i < get_n_pieces (p, number); i++)
-    g_assert_cmpuint (slot->iov[i].iov_len, ==, get_piece_length (number, i));
-}
-
-static void
 run_device (Program *p)
 {
   guint n;
@@ -111,8 +62,12 @@ run_device (Program *p)
   n = vhost_device_ring_pop (&p->device, p->in_flight + p->n_in_flight,
                              (guint) g_rand_int_range (p->rand, 1, 40));
   g_assert_cmpint (p->device.common.error.fault, ==, VHOST_RING_FAULT_NONE);
-  for (guint i = 0; i < n; i++)
-    check_slot (p, p->in_flight[p->n_in_flight + i]);
+  for (guint i = 0; i < n; i++) {
+    VhostSlot *slot = p->in_flight[p->n_in_flight + i];
+    const TestChain chain = test_chain_from_slot (slot, p->max_pieces);
+
+    test_chain_check_slot (&chain, slot);
+  }
   p->n_in_flight += n;
 
   if (vhost_device_ring_is_empty (&p->device))
@@ -123,8 +78,8 @@ static void
 complete (Program *p, guint which)
 {
   VhostSlot *slot = p->in_flight[which];
-  guint number = *(guint *) slot->iov[0].iov_base;
-  guint32 length = slot->writable_size - MIN (slot->writable_size, number % 5);
+  const TestChain chain = test_chain_from_slot (slot, p->max_pieces);
+  guint32 length = test_chain_get_written (&chain);
 
   vhost_device_ring_push (&p->device, &slot, &length, 1);
   p->n_in_flight--;
@@ -145,9 +100,10 @@ complete_some (Program *p)
 }
 
 static void
-program_init (Program *p, gboolean packed, guint16 size, gboolean event_idx, gboolean indirect)
+program_init (Program *p, gboolean packed, guint16 size, gboolean event_idx, gboolean indirect,
+              guint32 seed)
 {
-  *p = (Program){ .rand = g_rand_new_with_seed (size), .driver_awake = TRUE };
+  *p = (Program){ .rand = g_rand_new_with_seed (seed), .driver_awake = TRUE };
   p->max_pieces = MIN (size, MAX_PIECES);
   guest_init (&p->guest, size);
   vhost_driver_ring_init (&p->driver, packed, size, event_idx, p->guest.desc, p->guest.avail,
@@ -172,11 +128,12 @@ program_clear (Program *p)
 
 /* Whoever sleeps while there is something to do has lost a wake-up. */
 static void
-run_program (gboolean packed, guint16 size, gboolean event_idx, gboolean indirect, guint n_chains)
+run_program (gboolean packed, guint16 size, gboolean event_idx, gboolean indirect, guint n_chains,
+             guint32 seed)
 {
   Program p;
 
-  program_init (&p, packed, size, event_idx, indirect);
+  program_init (&p, packed, size, event_idx, indirect, seed);
   while (p.n_collected < n_chains) {
     if (p.driver_awake)
       run_driver (&p);
@@ -202,7 +159,8 @@ test_random_programs (gconstpointer data)
   const guint16 sizes[] = { 8, 16, 256, 1024 };
 
   for (guint i = 0; i < G_N_ELEMENTS (sizes); i++)
-    run_program (mode & PACKED, sizes[i], mode & EVENT_IDX, mode & INDIRECT_TABLES, 70000);
+    run_program (mode & PACKED, sizes[i], mode & EVENT_IDX, mode & INDIRECT_TABLES, 70000,
+                 sizes[i]);
 }
 
 /* The wrap at every size; a few laps of each. */
@@ -212,7 +170,30 @@ test_every_size (gconstpointer data)
   guint mode = GPOINTER_TO_UINT (data);
 
   for (guint16 size = 1; size <= 1024; size++)
-    run_program (TRUE, size, mode & EVENT_IDX, mode & INDIRECT_TABLES, 5 * size + 50);
+    run_program (TRUE, size, mode & EVENT_IDX, mode & INDIRECT_TABLES, 5 * size + 50, size);
+}
+
+/* Programs of changing length, every mode in turn and in each every size, until there were as many
+ * chains as VHOST_TEST_CHAINS says. The long run has 100 million. */
+static void
+test_long_run (void)
+{
+  const char *wanted = g_getenv ("VHOST_TEST_CHAINS");
+  guint64 n_chains = wanted != NULL ? g_ascii_strtoull (wanted, NULL, 10) : 300000;
+  g_autoptr (GRand) rand = g_rand_new_with_seed (1);
+  guint64 n_done = 0;
+  guint i = 0;
+
+  g_assert_cmpuint (n_chains, >, 0);
+  for (; n_done < n_chains; i++) {
+    gboolean packed = (i & PACKED) != 0;
+    guint16 size = (guint16) (packed ? 1 + i / 8 % 1024 : 1u << i / 8 % 11);
+    guint n = (guint) g_rand_int_range (rand, 1, 2000 + 8 * size);
+
+    run_program (packed, size, i & EVENT_IDX, i & INDIRECT_TABLES, n, g_rand_int (rand));
+    n_done += n;
+  }
+  g_test_message ("%" G_GUINT64_FORMAT " chains in %u programs", n_done, i);
 }
 
 /* What a stop returns is where a new start goes on, with nothing lost; chains that nobody completed
@@ -223,7 +204,7 @@ test_stop_and_go_on (gconstpointer data)
   gboolean packed = GPOINTER_TO_UINT (data) != 0;
   Program p;
 
-  program_init (&p, packed, 16, TRUE, FALSE);
+  program_init (&p, packed, 16, TRUE, FALSE, 16);
   while (p.n_collected < 5000) {
     guint n_kept = (guint) g_rand_int_range (p.rand, 0, 4);
     guint32 base;
@@ -273,5 +254,6 @@ main (int argc, char **argv)
                         test_stop_and_go_on);
   g_test_add_data_func ("/device-ring/stop-and-go-on/packed", GUINT_TO_POINTER (1),
                         test_stop_and_go_on);
+  g_test_add_func ("/device-ring/long-run", test_long_run);
   return g_test_run ();
 }
