@@ -1,12 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The kernel's devices, driven from Python inside guests with Linux 6.12 and 6.1."""
 
-import re
 import unittest
 
 from guest import CLOUD, OLD, get_versions
 from guest_python import PythonGuest
-from helpers import root
 from peers import Row
 
 ROW = Row("kernel devices, driver", "Linux 6.12 and 6.1: vhost-net, vhost-vsock, vhost-scsi",
@@ -87,40 +85,6 @@ class Scsi(Inside):
 
     def test_linux_6_1(self):
         self.check(OLD)
-
-
-class Requests(Inside):
-    """Each request made of a real kernel, and what it gave: the table of docs/kernel.md."""
-
-    LINE = re.compile(r"device \d+: (\w+)(?: [<>] \w+)* = (\S+)")
-    ROW = re.compile(r"\| ([A-Z_]+) \| (.+?) \| (.+?) \|")
-
-    def read_table(self, column):
-        text = (root() / "docs" / "kernel.md").read_text(encoding="utf-8")
-        return {row[0]: row[column] for row in self.ROW.findall(text)}
-
-    def check(self, kernel, column):
-        guest = self.run_inside(
-            "inside_record.py", kernel, ["vhost_net", "vhost_vsock", "vhost_scsi", "tun"], 4,
-            before="export VHOST_DEBUG=ioctl; mount -t configfs none /sys/kernel/config")
-        results = {}
-        for name, result in filter(None, (self.find(line) for line in guest.lines)):
-            results.setdefault(name, set()).add("works" if result.isdigit() else result)
-        seen = {name: "works" if "works" in found else ", ".join(sorted(found))
-                for name, found in results.items()}
-        table = self.read_table(column)
-        self.assertGreater(len(table), 30)
-        self.assertEqual({name: seen.get(name) for name in table}, table)
-
-    def find(self, line):
-        match = self.LINE.fullmatch(line.strip())
-        return match and match.groups()
-
-    def test_linux_6_12(self):
-        self.check(CLOUD, 2)
-
-    def test_linux_6_1(self):
-        self.check(OLD, 1)
 
 
 if __name__ == "__main__":
