@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
 """An Ethernet switch: each port is the network card of a virtual machine. It learns who is where,
-copies frames from guest to guest, and says at its end how many. (VIRTIO 1.4, section 5.1)"""
+also when a guest moves from port to port, copies frames from guest to guest, and says at its end
+how many. (VIRTIO 1.4, section 5.1)"""
 
 import argparse
 import collections
@@ -17,6 +18,9 @@ LEGACY_HEADER = 10  # bytes: without the number of buffers
 CONFIG = struct.Struct("<6sHHH")  # MAC address, status, queue pairs, MTU
 LINK_UP = 1
 ETHERNET, VLAN, ADDRESS = 14, 4, 6  # bytes
+BROADCAST = b"\xff" * ADDRESS
+RARP = bytes.fromhex("8035 0001 0800 06 04 0003")  # Ethernet, IPv4: a request (RFC 903)
+SHORTEST = 60  # bytes of a frame on a wire
 STATIONS = 256  # addresses learnt at one port
 BACKLOG = 256  # frames that wait for buffers of one queue
 
@@ -36,10 +40,17 @@ class Receiver:
         """Sends the frame in a chain on; no byte of it passes through Python if there is room."""
         def copy(buffer, offset, done):
             return buffer.write_from_chain(offset, length - done, chain, start + done)
-        if not self.backlog and self.put(length, copy):
-            return
+        if self.backlog or not self.put(length, copy):
+            self.wait(chain.read(start, length))
+
+    def send_bytes(self, frame):
+        """Sends a frame that no guest has sent."""
+        self.wait(frame)
+        self.flush()
+
+    def wait(self, frame):
         if len(self.backlog) < BACKLOG:
-            self.backlog.append(chain.read(start, length))
+            self.backlog.append(frame)
         else:
             self.dropped += 1
 
@@ -101,12 +112,14 @@ class Port:
         self.card = Vhost.UserBackend(device_id=Vhost.DeviceId.NETWORK, n_queues=2 * pairs)
         mac = bytes((0x52, 0x54, 0, 0, number >> 8, number & 0xFF))
         self.card.set_config(CONFIG.pack(mac, LINK_UP, pairs, mtu))
-        for feature in ("MAC", "STATUS", "MTU", "MRG_RXBUF") + (("MQ",) if pairs > 1 else ()):
+        features = ("MAC", "STATUS", "MTU", "MRG_RXBUF", "GUEST_ANNOUNCE")
+        for feature in features + (("MQ",) if pairs > 1 else ()):
             self.card.add_feature(getattr(Vhost.NetFeature, feature))
         self.receivers = [Receiver(self, self.card.get_queue(2 * n)) for n in range(pairs)]
         self.received = [0] * pairs
         self.card.connect("features-changed", self.on_features)
         self.card.connect("kick", self.on_kick)
+        self.card.connect("rarp", self.on_rarp)
         self.card.connect("queue-stopped", self.on_queue_stopped)
         self.card.connect("disconnected", self.on_disconnected)
         self.card.connect("refused", lambda _, request, error: self.complain(error))
@@ -131,6 +144,10 @@ class Port:
             queue.push(chain, 0)
         queue.notify()
         self.switch.notify()
+
+    def on_rarp(self, card, mac):
+        """A guest has moved here, and does not say so itself."""
+        self.switch.announce(self, bytes.fromhex(mac.replace(":", "")))
 
     def on_queue_stopped(self, card, queue):
         pair, transmits = divmod(queue.get_index(), 2)
@@ -169,6 +186,15 @@ class Switch:
             if receiver:
                 receiver.send(chain, start, length)
                 self.touched.add(receiver)
+
+    def announce(self, port, address):
+        self.learn(address, port)
+        sender = address + bytes(4)  # no IP address is known
+        frame = (BROADCAST + address + RARP + sender + sender).ljust(SHORTEST, b"\0")
+        for other in self.ports:
+            receiver = other.choose_receiver(0) if other is not port else None
+            if receiver:
+                receiver.send_bytes(frame)
 
     def learn(self, address, port):
         before = self.where.get(address)

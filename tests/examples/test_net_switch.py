@@ -119,6 +119,21 @@ class Learning(Switched):
         self.assert_received(three, *frames)
         self.assert_silent(one)
 
+    def test_guest_that_moved_is_announced_and_learnt(self):
+        one, two, three = self.plug_in_all()
+        moved = make_mac(50)
+        two.send(make_frame(BROADCAST, moved))
+        one.receive(), three.receive()
+        three.frontend.send_rarp(moved.hex(":"), None)
+        announced = BROADCAST + moved + bytes.fromhex("8035 0001 0800 06 04 0003") + (
+            (moved + bytes(4)) * 2) + bytes(18)
+        self.assert_received(one, announced)
+        self.assert_received(two, announced)
+        frame = make_frame(moved, one.mac)
+        one.send(frame)
+        self.assert_received(three, frame)
+        self.assert_silent(one, two)
+
     def test_known_address_goes_to_its_port_only(self):
         one, two, three = self.plug_in_all()
         two.send(make_frame(BROADCAST, two.mac))
