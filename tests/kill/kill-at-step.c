@@ -70,8 +70,8 @@ step_through (unsigned long last, int *status)
   return n;
 }
 
-/* Each step switches to the program and back. On two processors that is two wake-ups, and takes ten
- * times as long. */
+/* Each step switches to the program and back. On two processors that is two wake-ups, and takes
+ * nearly four times as long. */
 static void
 stay_on_one_processor (void)
 {
